@@ -1,0 +1,1 @@
+//! The send side of publications and subscriptions.
