@@ -1,41 +1,24 @@
-//! Names of things that live on shards. Each is a number whose upper 16 bits are the shard that owns the thing, so that
-//! nobody needs a table to find the owner.
+//! The name of a publication. Its upper 16 bits are the shard that owns it, so that nobody needs a table to find the
+//! owner. (Transports and subscriptions are named in `kith-net`, which is what has them.)
 
 /// How many low bits of an id count within a shard. 2⁴⁸ ids per shard are not used up in any process's life.
 const LOCAL_BITS: u32 = 48;
 
-macro_rules! shard_id {
-    ($(#[$doc:meta])* $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-        pub struct $name(pub u64);
+/// One published track in one codec: what a receiving section of a transport carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct PublicationId(pub u64);
 
-        impl $name {
-            /// The id with number `local` (its low 48 bits) on `shard`.
-            pub const fn new(shard: u16, local: u64) -> Self {
-                $name(((shard as u64) << LOCAL_BITS) | (local & ((1 << LOCAL_BITS) - 1)))
-            }
+impl PublicationId {
+    /// The publication with number `local` (its low 48 bits) on `shard`.
+    pub const fn new(shard: u16, local: u64) -> Self {
+        PublicationId(((shard as u64) << LOCAL_BITS) | (local & ((1 << LOCAL_BITS) - 1)))
+    }
 
-            /// The shard that owns it.
-            pub const fn shard(self) -> u16 {
-                (self.0 >> LOCAL_BITS) as u16
-            }
-        }
-    };
+    /// The shard that owns it.
+    pub const fn shard(self) -> u16 {
+        (self.0 >> LOCAL_BITS) as u16
+    }
 }
-
-shard_id!(
-    /// One peer connection.
-    TransportId
-);
-shard_id!(
-    /// One published track in one codec: what a receiving section of a transport carries.
-    PublicationId
-);
-shard_id!(
-    /// One subscriber's copy of one publication.
-    SubscriptionId
-);
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ pub mod packet;
 pub mod spec;
 
 pub use egress::*;
-pub use ids::{PublicationId, SubscriptionId, TransportId};
+pub use ids::PublicationId;
 pub use ingress::{IngressEvent, LayerStats, TransportReceiver};
 pub use packet::{ReceivedPacket, SenderReportInfo};
 pub use spec::{
