@@ -1,0 +1,1 @@
+//! Which encodings a peer sends in a section.

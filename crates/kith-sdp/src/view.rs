@@ -1,0 +1,1 @@
+//! From attributes to the typed view.

@@ -1,0 +1,1 @@
+//! Writing descriptions line by line.
