@@ -1,1 +1,31 @@
-//! placeholder
+//! One peer connection without I/O: ICE, DTLS, SRTP, SCTP data channels, RFC 4571 framing.
+//!
+//! What this crate is: [`Transport`], a state machine that is fed datagrams and the time, and polled for datagrams to send,
+//! events and the next timer. It owns everything between a 5-tuple and plaintext RTP, RTCP and data channel messages.
+//! What it is not: sockets, threads, clocks, SDP, or media. It does not look into RTP beyond what SRTP needs.
+//!
+//! Invariants:
+//! - **Only an ICE-validated 5-tuple reaches DTLS, SRTP or SCTP.** Everything else is dropped without an answer.
+//! - **Nothing above DTLS is believed before the peer's certificate matches the fingerprint of the session description.**
+//! - **No datagram ends a connection**, save an authenticated close or a certificate that is not the announced one.
+//! - **Media costs no lookup and no allocation**: the seal is told the rollover counter, the open side finds its SSRC in a small table.
+//! - **Every queue and table is bounded** by a named constant.
+
+mod api;
+mod context;
+mod error;
+pub mod tcp_framing;
+mod transport;
+
+pub mod srtp;
+
+pub use api::{
+    DataChannelSpec, DataLabel, Datagram, DtlsRole, Fingerprint, IceCredentials, Input, Path,
+    Protocol, RemoteDescription, Transmit, TransportConfig, TransportEvent,
+};
+pub use context::TransportContext;
+pub use error::{
+    CandidateError, ContextError, CredentialsError, DataChannelError, Dropped, FailReason,
+    SealError, SendDataError, SetRemoteError,
+};
+pub use transport::Transport;
