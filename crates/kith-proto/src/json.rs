@@ -6,9 +6,7 @@
 use std::sync::LazyLock;
 
 use prost::Message;
-use prost_reflect::{
-    DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions,
-};
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
 use crate::livekit::{SignalRequest, SignalResponse};
 
@@ -70,22 +68,20 @@ impl JsonMessage for crate::livekit::RoomConfiguration {
 
 /// The JSON text of `message`.
 pub fn to_string<M: JsonMessage>(message: &M) -> Result<String, JsonError> {
-    let mut dynamic = DynamicMessage::new(descriptor::<M>()?);
-    dynamic
-        .transcode_from(message)
-        .map_err(|source| JsonError::Convert {
-            message: M::FULL_NAME,
-            source,
-        })?;
-    let mut out = Vec::new();
-    let mut serializer = serde_json::Serializer::new(&mut out);
-    dynamic
-        .serialize_with_options(&mut serializer, &SerializeOptions::new())
-        .map_err(|source| JsonError::Write {
-            message: M::FULL_NAME,
-            source,
-        })?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
+    let text = serde_json::to_string(&dynamic(message)?);
+    text.map_err(|source| JsonError::Write {
+        message: M::FULL_NAME,
+        source,
+    })
+}
+
+/// The JSON form of `message` as a value, for tokens.
+pub fn to_value<M: JsonMessage>(message: &M) -> Result<serde_json::Value, JsonError> {
+    let value = serde_json::to_value(dynamic(message)?);
+    value.map_err(|source| JsonError::Write {
+        message: M::FULL_NAME,
+        source,
+    })
 }
 
 /// Reads a message from its JSON text.
@@ -102,6 +98,17 @@ pub fn from_str<M: JsonMessage>(text: &str) -> Result<M, JsonError> {
 /// Reads a message from a JSON value, as found in a token.
 pub fn from_value<M: JsonMessage>(value: &serde_json::Value) -> Result<M, JsonError> {
     from_deserializer::<M, _>(value)
+}
+
+fn dynamic<M: JsonMessage>(message: &M) -> Result<DynamicMessage, JsonError> {
+    let mut dynamic = DynamicMessage::new(descriptor::<M>()?);
+    dynamic
+        .transcode_from(message)
+        .map_err(|source| JsonError::Convert {
+            message: M::FULL_NAME,
+            source,
+        })?;
+    Ok(dynamic)
 }
 
 fn from_deserializer<'de, M, D>(deserializer: D) -> Result<M, JsonError>
