@@ -46,9 +46,7 @@ impl ExtensionKind {
         match self {
             ExtensionKind::Mid => "urn:ietf:params:rtp-hdrext:sdes:mid",
             ExtensionKind::Rid => "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
-            ExtensionKind::RepairedRid => {
-                "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
-            }
+            ExtensionKind::RepairedRid => "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
             ExtensionKind::AudioLevel => "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
             ExtensionKind::TransportWideCc => {
                 "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
@@ -71,7 +69,9 @@ impl ExtensionKind {
 
     /// Finds the kind that a URI names.
     pub fn from_uri(uri: &str) -> Option<ExtensionKind> {
-        ExtensionKind::ALL.into_iter().find(|kind| kind.uri() == uri)
+        ExtensionKind::ALL
+            .into_iter()
+            .find(|kind| kind.uri() == uri)
     }
 }
 
