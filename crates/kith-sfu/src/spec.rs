@@ -7,7 +7,7 @@ use kith_rtp::{Codec, ExtensionMap, MediaKind, PayloadType, Ssrc};
 use crate::ids::PublicationId;
 
 /// Everything that one transport receives. It replaces the former one as a whole; what is in both goes on undisturbed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveSpec {
     /// Ids of the header extensions. They are the same in all sections of a bundle (RFC 9143 section 8).
     pub extensions: ExtensionMap,
@@ -20,7 +20,7 @@ pub struct ReceiveSpec {
 }
 
 /// One receiving m-section: one publication.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceiveSection {
     /// The section's `a=mid`.
     pub mid: String,
@@ -62,7 +62,7 @@ pub struct LayerSpec {
 }
 
 /// How audio levels become "active speaker" (LiveKit's `audio` configuration).
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AudioLevelConfig {
     /// Levels up to this are speech; −dBov, 0 is the loudest, 127 silence.
     pub active_level: u8,
