@@ -263,6 +263,7 @@ pub struct TransportFeedbackFull;
 /// Gathers arrivals for one feedback packet. About 1.7 KiB, meant to be kept and [`clear`](Self::clear)ed.
 #[derive(Clone, Debug)]
 pub struct TransportFeedbackBuilder {
+    begun: bool,
     base_sequence: u16,
     status_count: u16,
     reference_time: u64,
@@ -284,6 +285,7 @@ impl TransportFeedbackBuilder {
     /// Nothing gathered.
     pub fn new() -> Self {
         TransportFeedbackBuilder {
+            begun: false,
             base_sequence: 0,
             status_count: 0,
             reference_time: 0,
@@ -298,6 +300,7 @@ impl TransportFeedbackBuilder {
 
     /// Forgets what was gathered.
     pub fn clear(&mut self) {
+        self.begun = false;
         self.status_count = 0;
         self.chunk_count = 0;
         self.delta_len = 0;
@@ -314,6 +317,18 @@ impl TransportFeedbackBuilder {
         self.status_count
     }
 
+    /// Begins the report with `base`, which may be missing: the numbers from it to the first packet pushed are then
+    /// reported missing. The reference time is that of `arrival_micros`. Only for a builder that is empty; without it
+    /// the first packet pushed is the base.
+    pub fn begin(&mut self, base: SeqNo, arrival_micros: u64) {
+        if self.is_empty() {
+            self.begun = true;
+            self.base_sequence = base.0;
+            self.reference_time = arrival_micros / TICK_MICROS / REFERENCE_TICKS;
+            self.last_ticks = self.reference_time * REFERENCE_TICKS;
+        }
+    }
+
     /// Adds a packet that arrived `arrival_micros` microseconds after an epoch that is the same for all packets of
     /// the transport. Numbers must ascend; those between the last one and this one are reported missing. On an error
     /// nothing has changed.
@@ -324,10 +339,8 @@ impl TransportFeedbackBuilder {
     ) -> Result<(), TransportFeedbackFull> {
         let ticks = arrival_micros / TICK_MICROS;
         let mut missing = 0;
-        if self.is_empty() {
-            self.base_sequence = sequence_number.0;
-            self.reference_time = ticks / REFERENCE_TICKS;
-            self.last_ticks = self.reference_time * REFERENCE_TICKS;
+        if self.is_empty() && !self.begun {
+            self.begin(sequence_number, arrival_micros);
         } else {
             let expected = self.base_sequence.wrapping_add(self.status_count);
             missing = sequence_number.0.wrapping_sub(expected);
