@@ -12,6 +12,7 @@ mod packet;
 mod resolution;
 mod write;
 
+pub mod dependency_descriptor;
 pub mod ext;
 pub mod rtcp;
 pub mod rtx;
