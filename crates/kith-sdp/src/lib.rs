@@ -25,6 +25,7 @@ mod negotiated;
 mod offer;
 mod plan;
 mod policy;
+mod select;
 mod session;
 mod table;
 mod transport;

@@ -19,8 +19,9 @@ pub const MAX_SECTIONS: usize = 1024;
 /// Most lines of one media section, or of the part before the first. Chromium's longest section has 140.
 pub const MAX_LINES_PER_SECTION: usize = 1024;
 
-/// Longest line in bytes. The longest real ones are `m=` lines with all payload types (200 bytes) and Python's
-/// `a=sctp-init` (50); BUNDLE groups grow with the sections, and [`MAX_SECTIONS`] mids of up to 7 bytes fit.
+/// Longest line in bytes. It fits a BUNDLE group of [`MAX_SECTIONS`] mids of 32 bytes; other real lines stay below 300
+/// bytes.
+pub const MAX_LINE_BYTES: usize = 36_864; BUNDLE groups grow with the sections, and [`MAX_SECTIONS`] mids of up to 7 bytes fit.
 pub const MAX_LINE_BYTES: usize = 8192;
 
 /// Most entries of one kind in the typed view of one section: extensions, rids, SSRCs, groups, msids, fingerprints.

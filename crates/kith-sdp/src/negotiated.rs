@@ -1,6 +1,6 @@
 //! What offer and answer agreed on, as plain data.
 
-use crate::{Direction, Feedback, MediaKind, Msid, SsrcDescription, SsrcGroup};
+use crate::{Direction, Feedback, MediaKind, MediaSection, Msid, SsrcDescription, SsrcGroup};
 
 /// A codec that both sides take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,24 @@ pub struct NegotiatedSection {
 }
 
 impl NegotiatedSection {
+    /// A section in which nothing flows, with what the peer says about itself.
+    pub(crate) fn rejected(index: usize, peer: &MediaSection) -> Self {
+        NegotiatedSection {
+            index,
+            mid: peer.mid.clone(),
+            kind: peer.kind,
+            direction: Direction::Inactive,
+            rejected: true,
+            codecs: Vec::new(),
+            extensions: Vec::new(),
+            rids: Vec::new(),
+            encodings: Vec::new(),
+            ssrcs: peer.ssrcs.clone(),
+            ssrc_groups: peer.ssrc_groups.clone(),
+            msid: peer.msid().cloned(),
+        }
+    }
+
     /// Extensions that we may write into packets that we send here.
     pub fn send_extensions(&self) -> impl Iterator<Item = (u8, &str)> {
         self.extensions

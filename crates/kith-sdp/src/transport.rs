@@ -1,6 +1,6 @@
 //! How to reach the author of a description.
 
-use crate::Setup;
+use crate::{SessionDescription, Setup, TransportError, line};
 
 /// The author's end of the bundled transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,4 +24,46 @@ pub struct PeerTransport {
     /// Largest message in bytes that it takes; 0 is no limit. `None` without a data section; 65 536 where a data
     /// section does not tell (RFC 8841 section 6).
     pub max_message_size: Option<u64>,
+}
+
+/// What a data section means that has no `max-message-size` (RFC 8841 section 6.1).
+const DEFAULT_MAX_MESSAGE_SIZE: u64 = 65_536;
+
+pub(crate) fn read(
+    description: &SessionDescription,
+) -> Result<Option<PeerTransport>, TransportError> {
+    let Some(tagged) = description.tagged_section() else {
+        return Ok(None);
+    };
+    let (Some(ufrag), Some(pwd)) = (&tagged.ice_ufrag, &tagged.ice_pwd) else {
+        return Err(TransportError::NoIceCredentials);
+    };
+    let fingerprint = tagged
+        .fingerprints
+        .iter()
+        .filter(|fingerprint| fingerprint.hash == "sha-256")
+        .find_map(|fingerprint| <[u8; 32]>::try_from(fingerprint.digest.as_slice()).ok())
+        .ok_or(TransportError::NoFingerprint)?;
+    let data = description
+        .media()
+        .iter()
+        .find(|section| section.is_usable_data() && !section.is_rejected());
+    Ok(Some(PeerTransport {
+        ufrag: ufrag.clone(),
+        pwd: pwd.clone(),
+        fingerprint,
+        setup: tagged.setup.unwrap_or(Setup::ActPass),
+        // With RTCP multiplexed there is no second component.
+        candidates: tagged
+            .candidates
+            .iter()
+            .filter(|candidate| line::candidate_component(candidate) == Some(1))
+            .cloned()
+            .collect(),
+        end_of_candidates: tagged.end_of_candidates,
+        ice_lite: description.ice_lite(),
+        sctp_port: data.and_then(|section| section.sctp_port),
+        max_message_size: data
+            .map(|section| section.max_message_size.unwrap_or(DEFAULT_MAX_MESSAGE_SIZE)),
+    }))
 }
