@@ -21,7 +21,7 @@ pub const MAX_LINES_PER_SECTION: usize = 1024;
 
 /// Longest line in bytes. It fits a BUNDLE group of [`MAX_SECTIONS`] mids of 32 bytes; other real lines stay below 300
 /// bytes.
-pub const MAX_LINE_BYTES: usize = 36_864; BUNDLE groups grow with the sections, and [`MAX_SECTIONS`] mids of up to 7 bytes fit.
+pub const MAX_LINE_BYTES: usize = 36_864;
 pub const MAX_LINE_BYTES: usize = 8192;
 
 /// Most entries of one kind in the typed view of one section: extensions, rids, SSRCs, groups, msids, fingerprints.
