@@ -22,7 +22,6 @@ pub const MAX_LINES_PER_SECTION: usize = 1024;
 /// Longest line in bytes. It fits a BUNDLE group of [`MAX_SECTIONS`] mids of 32 bytes; other real lines stay below 300
 /// bytes.
 pub const MAX_LINE_BYTES: usize = 36_864;
-pub const MAX_LINE_BYTES: usize = 8192;
 
 /// Most entries of one kind in the typed view of one section: extensions, rids, SSRCs, groups, msids, fingerprints.
 /// Surplus entries are ignored. Real sections have up to 15.
