@@ -13,7 +13,10 @@ use bytes::Bytes;
 use kith_rtp::{Codec, Ssrc};
 use tokio::sync::{mpsc, oneshot};
 
-pub use crate::pending::{DownTrackSpec, LayerTarget, PublicationId, ReceiveSpec};
+pub use kith_sfu::{
+    AudioLevelConfig, DownTrackSpec, DownTrackStats, LayerSpec, LayerStats, LayerTarget,
+    PliThrottle, PublicationId, ReceiveCodec, ReceiveSection, ReceiveSpec, SendCodec,
+};
 pub use kith_transport::{
     DataChannelSpec, DataLabel, FailReason, Fingerprint, IceCredentials, Path, Protocol,
     RemoteDescription,
@@ -192,13 +195,6 @@ pub enum Command {
     },
     /// Starts forwarding a publication.
     Subscribe(SubscriptionSpec),
-    /// Gives the stream of a subscription other payload types, extensions or mid after a negotiation, keeping its sequence.
-    UpdateSubscription {
-        /// Which subscription.
-        subscription: SubscriptionId,
-        /// The SSRCs are those of the first specification.
-        down: DownTrackSpec,
-    },
     /// Chooses a layer, or pauses.
     SetTarget {
         /// Which subscription.
@@ -568,7 +564,7 @@ pub struct ShardStats {
 }
 
 /// What one transport has counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TransportStats {
     /// Datagrams received.
     pub packets_in: u64,
@@ -578,8 +574,16 @@ pub struct TransportStats {
     pub packets_out: u64,
     /// Bytes sent.
     pub bytes_out: u64,
-    /// The peer's last estimate of what it can receive, bits per second.
+    /// Where media goes now.
+    pub path: Option<Path>,
+    /// The round-trip time that the peer's answers to our reports tell, once known.
+    pub rtt: Option<Duration>,
+    /// The peer's last estimate of what it can receive (REMB), bits per second.
     pub receive_estimate: Option<u64>,
+    /// Every layer of every publication.
+    pub layers: Vec<LayerStats>,
+    /// Every subscription.
+    pub subscriptions: Vec<(SubscriptionId, DownTrackStats)>,
 }
 
 /// Why a command was not taken.

@@ -13,17 +13,22 @@
 //! - **A panic in a shard ends the process**, loudly: half a media plane that looks healthy is worse than a restart.
 
 mod api;
+mod candidates;
+mod demux;
 mod inbox;
-pub mod pending;
 mod plane;
+mod ring;
 mod shard;
+mod socket;
 mod start;
+mod wheel;
 
 pub use api::{
-    CandidateFilter, Command, CommandError, DataChannelSpec, DataLabel, DownTrackSpec,
-    EVENT_SINK_CAPACITY, Event, EventKind, EventSink, FailReason, Fingerprint, IceCredentials,
-    LayerTarget, LocalCandidate, NameFilter, NetConfig, Network, NetworkFilter, NetworkSyntax,
-    Path, Protocol, PublicationId, ReceiveSpec, RemoteDescription, ShardId, ShardStats,
+    AudioLevelConfig, CandidateFilter, Command, CommandError, DataChannelSpec, DataLabel,
+    DownTrackSpec, DownTrackStats, EVENT_SINK_CAPACITY, Event, EventKind, EventSink, FailReason,
+    Fingerprint, IceCredentials, LayerSpec, LayerStats, LayerTarget, LocalCandidate, NameFilter,
+    NetConfig, Network, NetworkFilter, NetworkSyntax, Path, PliThrottle, Protocol, PublicationId,
+    ReceiveCodec, ReceiveSection, ReceiveSpec, RemoteDescription, SendCodec, ShardId, ShardStats,
     SubscriptionId, SubscriptionSpec, TransportId, TransportSpec, TransportStats, UdpPorts,
 };
 pub use inbox::MAX_QUEUED_COMMANDS;

@@ -176,9 +176,9 @@ impl MediaPlane {
             | Command::SetReceive { transport, .. }
             | Command::ReadTransport { transport, .. } => transport.shard(),
             Command::Subscribe(spec) => spec.transport.shard(),
-            Command::UpdateSubscription { subscription, .. }
-            | Command::SetTarget { subscription, .. }
-            | Command::Unsubscribe { subscription } => subscription.shard(),
+            Command::SetTarget { subscription, .. } | Command::Unsubscribe { subscription } => {
+                subscription.shard()
+            }
             Command::RequestKeyframe { publication } => ShardId::of(publication.0),
             Command::SendData { transport, .. } => {
                 let shard = transport.shard();
