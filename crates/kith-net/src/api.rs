@@ -18,7 +18,7 @@ pub use kith_sfu::{
     PliThrottle, PublicationId, ReceiveCodec, ReceiveSection, ReceiveSpec, SendCodec,
 };
 pub use kith_transport::{
-    DataChannelSpec, DataLabel, FailReason, Fingerprint, IceCredentials, Path, Protocol,
+    DataChannelSpec, DataLabel, DtlsRole, FailReason, Fingerprint, IceCredentials, Path, Protocol,
     RemoteDescription,
 };
 

@@ -25,7 +25,7 @@ mod wheel;
 
 pub use api::{
     AudioLevelConfig, CandidateFilter, Command, CommandError, DataChannelSpec, DataLabel,
-    DownTrackSpec, DownTrackStats, EVENT_SINK_CAPACITY, Event, EventKind, EventSink, FailReason,
+    DownTrackSpec, DownTrackStats, DtlsRole, EVENT_SINK_CAPACITY, Event, EventKind, EventSink, FailReason,
     Fingerprint, IceCredentials, LayerSpec, LayerStats, LayerTarget, LocalCandidate, NameFilter,
     NetConfig, Network, NetworkFilter, NetworkSyntax, Path, PliThrottle, Protocol, PublicationId,
     ReceiveCodec, ReceiveSection, ReceiveSpec, RemoteDescription, SendCodec, ShardId, ShardStats,
