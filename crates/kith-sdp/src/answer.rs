@@ -7,8 +7,8 @@ use crate::select::{self, ExtensionIds};
 use crate::write::{self, SectionStart, TransportLines, Writer};
 use crate::{
     AudioTweaks, CodecDescription, Direction, Feedback, LocalTransport, MediaKind, MediaSection,
-    NegotiatedCodec, NegotiatedSection, NegotiationError, OfferCodec, ReceivePolicy,
-    SectionDecision, SenderSpec, SessionDescription, Setup, codec, fmtp_compatible,
+    NegotiatedCodec, NegotiatedExtension, NegotiatedSection, NegotiationError, OfferCodec,
+    ReceivePolicy, SectionDecision, SenderSpec, SessionDescription, Setup, codec, fmtp_compatible,
 };
 
 /// Answers an offer with one decision per section.
@@ -17,6 +17,9 @@ use crate::{
 /// says what: a section that the peer stopped, that is outside its BUNDLE group or that is no DTLS-SRTP with
 /// multiplexed RTCP is rejected; one without a common codec becomes inactive with empty `codecs`; one in which the peer
 /// does not send (or receive) becomes inactive.
+///
+/// **What an answer refuses is refused for good** (RFC 9429 section 5.2.2), so every live section takes all header
+/// extensions that Kith knows, wanted now or not; [`NegotiatedSection::extensions`] has the wanted ones only.
 pub fn answer(
     offer: &SessionDescription,
     local: &LocalTransport,
@@ -88,8 +91,8 @@ struct SectionAnswer<'a> {
     negotiated: NegotiatedSection,
     /// What is written; also has codecs where `negotiated` has none, since an `m=` line needs one.
     codecs: Vec<OfferCodec>,
-    /// Direction of each of the extensions of `negotiated` as it is written.
-    extension_directions: Vec<Direction>,
+    /// What is written; also has extensions that nobody uses here.
+    extensions: Vec<(NegotiatedExtension, Direction)>,
     /// Whether the answer has `a=simulcast`.
     simulcast: bool,
     /// What we send.
@@ -188,22 +191,23 @@ fn decide_media<'a>(
         (None, None) => Feedback::NONE,
     };
 
-    if chosen.is_empty() {
-        // Nothing flows, but an `m=` line needs a format: one that we could forward, so that the section lives on.
+    // Nothing flows without a codec, but the section lives on: an `m=` line needs a format, one that we could forward,
+    // and what its answer refuses besides would be refused for later tracks.
+    let flows = !chosen.is_empty();
+    let direction = if flows {
+        direction
+    } else {
+        Direction::Inactive
+    };
+    let feedback = if flows { feedback } else { Feedback::ALL };
+    if !flows {
         let Some(placeholder) = select::codecs(&section.codecs, section.kind, &[])
             .first()
             .copied()
         else {
             return answer;
         };
-        answer.negotiated.rejected = false;
-        answer.codecs = vec![answered_codec(
-            placeholder,
-            section.kind,
-            Feedback::NONE,
-            None,
-        )];
-        return answer;
+        chosen.push(placeholder);
     }
 
     let tweaks = receive.map(|receive| &receive.audio);
@@ -211,7 +215,7 @@ fn decide_media<'a>(
         .iter()
         .map(|codec| answered_codec(codec, section.kind, feedback, tweaks))
         .collect();
-    let extensions = select::extensions(
+    answer.extensions = select::extensions(
         &section.extensions,
         section.extmap_allow_mixed,
         direction,
@@ -219,6 +223,10 @@ fn decide_media<'a>(
         sender,
         ids,
     );
+    if !flows {
+        answer.negotiated.rejected = false;
+        return answer;
+    }
     let negotiated = &mut answer.negotiated;
     negotiated.rejected = false;
     negotiated.direction = direction;
@@ -227,7 +235,12 @@ fn decide_media<'a>(
         .zip(&answer.codecs)
         .map(|(offered, answered)| negotiated_codec(offered, answered))
         .collect();
-    (negotiated.extensions, answer.extension_directions) = extensions.into_iter().unzip();
+    negotiated.extensions = answer
+        .extensions
+        .iter()
+        .map(|(extension, _)| extension.clone())
+        .filter(|extension| extension.send || extension.receive)
+        .collect();
     if let Some(receive) = receive {
         let rid_readable = negotiated
             .receive_extensions()
@@ -345,7 +358,7 @@ impl<'a> SectionAnswer<'a> {
             section,
             negotiated: NegotiatedSection::rejected(index, section),
             codecs: Vec::new(),
-            extension_directions: Vec::new(),
+            extensions: Vec::new(),
             simulcast: false,
             sender: None,
         }
@@ -377,12 +390,7 @@ impl<'a> SectionAnswer<'a> {
             return;
         }
         start(writer, &write::formats(&self.codecs));
-        for (extension, direction) in self
-            .negotiated
-            .extensions
-            .iter()
-            .zip(&self.extension_directions)
-        {
+        for (extension, direction) in &self.extensions {
             writer.extension(extension.id, *direction, &extension.uri);
         }
         if section.extmap_allow_mixed && !mixed_for_session {

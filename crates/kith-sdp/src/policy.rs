@@ -71,9 +71,9 @@ pub struct ReceivePolicy {
     /// Codecs that are taken, the most wanted first: the answer lists the offered ones in this order, and senders use
     /// the first. RED is only taken where Opus is.
     pub codecs: Vec<CodecPreference>,
-    /// URIs of the header extensions that are taken.
+    /// URIs of the header extensions that are read.
     pub extensions: Vec<String>,
-    /// Feedback that we send where it is offered.
+    /// Feedback that we send where it is offered. Clients may offer no more in later offers than this answer took.
     pub feedback: Feedback,
     /// Whether simulcast by rid is taken. Without it the peer sends one layer.
     pub simulcast: bool,

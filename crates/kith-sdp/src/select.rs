@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     CodecDescription, CodecPreference, Direction, Extension, MediaKind, NegotiatedExtension,
-    SenderSpec, codec, fmtp_compatible, line,
+    SenderSpec, codec, fmtp_compatible, line, table,
 };
 
 /// Whether a codec of this kind is the wanted one.
@@ -104,8 +104,11 @@ impl<'a> ExtensionIds<'a> {
 /// The highest id of a one-byte header (RFC 8285 section 4.2).
 const MAX_ONE_BYTE_ID: u8 = 14;
 
-/// The offered extensions that are wanted and of use: an extension is only of use where packets flow in a direction in
-/// which the peer uses it.
+/// The offered extensions that an answer takes, each with the direction in which it is written: those that Kith knows and
+/// those that are wanted here. The known ones are taken in every section, even where nothing flows, because what one
+/// answer refuses is offered no more: not in this section (RFC 9429 section 5.2.2) and, by Chromium 156, not in sections
+/// added later either, which take over what the first section of their kind has. A join whose placeholder sections were
+/// answered without rid could never publish simulcast.
 pub(crate) fn extensions<'a>(
     offered: &'a [Extension],
     allow_mixed: bool,
@@ -123,7 +126,8 @@ pub(crate) fn extensions<'a>(
             && sender.is_some_and(|sender| known(&sender.extensions));
         // Two-byte headers in a stream of one-byte headers need the peer's word (RFC 8285 section 4.1.2).
         let id_fits = extension.id <= MAX_ONE_BYTE_ID || allow_mixed;
-        if !(receives || sends)
+        let wanted = receives || sends || table::is_known_extension(&extension.uri);
+        if !wanted
             || !id_fits
             || chosen.iter().any(|(known, _)| known.uri == extension.uri)
             || !ids.claim(extension.id, &extension.uri)

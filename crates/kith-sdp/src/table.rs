@@ -101,6 +101,25 @@ const EXTENSIONS: [(u8, &str, bool); 7] = [
     (13, "urn:3gpp:video-orientation", false),
 ];
 
+/// Extensions that Kith reads or writes somewhere.
+const KNOWN_EXTENSIONS: [&str; 10] = [
+    "urn:ietf:params:rtp-hdrext:sdes:mid",
+    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+    "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+    "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
+    "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
+    DEPENDENCY_DESCRIPTOR,
+    "urn:3gpp:video-orientation",
+];
+
+/// Whether Kith reads or writes this extension somewhere.
+pub(crate) fn is_known_extension(uri: &str) -> bool {
+    KNOWN_EXTENSIONS.contains(&uri)
+}
+
 /// All codecs of a kind that we offer.
 pub fn standard_codecs(kind: MediaKind) -> Vec<OfferCodec> {
     let (rows, feedback, with_rtx): (&[Row], Feedback, bool) = match kind {
@@ -116,7 +135,11 @@ pub fn standard_codecs(kind: MediaKind) -> Vec<OfferCodec> {
             clock_rate: row.clock_rate,
             channels: row.channels,
             fmtp: row.fmtp.to_owned(),
-            feedback,
+            // Redundant audio repairs itself.
+            feedback: Feedback {
+                nack: feedback.nack && row.mime != "audio/red",
+                ..feedback
+            },
         })
         .collect()
 }
