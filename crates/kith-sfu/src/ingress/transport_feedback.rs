@@ -1,0 +1,207 @@
+//! Which packets of the transport arrived and when, for the sender's bandwidth estimate
+//! (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+
+use std::time::{Duration, Instant};
+
+use kith_rtp::rtcp::{RtcpWriter, TransportFeedbackBuilder};
+use kith_rtp::{SeqNo, Ssrc};
+
+/// Arrivals remembered. Feedback goes out after 100 packets at the latest, so this is ten times what a report spans; a
+/// longer gap is reported as far as it lies within.
+const WINDOW: u64 = 1024;
+
+/// Feedback is sent when more packets than this are held and `FULL_INTERVAL` has passed ...
+const ENOUGH_PACKETS: u32 = 20;
+const FULL_INTERVAL: Duration = Duration::from_millis(100);
+/// ... or more than this are held ...
+const MANY_PACKETS: u32 = 100;
+/// ... or a frame ended and this has passed ...
+const FRAME_INTERVAL: Duration = Duration::from_millis(50);
+/// ... or the oldest packet is held for this long, so that a sender at a low rate is not left without news. libwebrtc's
+/// receivers report at least this often.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(250);
+
+/// So many numbers in a row below the window are a sender that began to count anew.
+const RESTART_AFTER: u32 = 32;
+
+/// Unit of arrival times on the wire.
+const TICK_MICROS: u64 = 250;
+
+/// Collects arrivals and writes feedback.
+///
+/// **Numbers are reported without gaps, lost ones included**: each report begins where the last one ended. A packet that
+/// arrives after it was reported lost makes the next report begin with it, so that reordering does not look like loss.
+#[derive(Debug)]
+pub(super) struct FeedbackRecorder {
+    /// Ticks of arrival by number modulo `WINDOW`, low 32 bits; 0 is missing. Made when the first packet comes.
+    arrivals: Vec<u32>,
+    /// Highest number so far, extended.
+    newest: u64,
+    /// First number that the next report tells about.
+    next: u64,
+    /// Packets not reported yet.
+    held: u32,
+    oldest_held: Instant,
+    last_sent: Instant,
+    stale: u32,
+    feedback_count: u8,
+    media_ssrc: Ssrc,
+    due: bool,
+}
+
+impl FeedbackRecorder {
+    pub(super) fn new(now: Instant) -> Self {
+        FeedbackRecorder {
+            arrivals: Vec::new(),
+            newest: 0,
+            next: 0,
+            held: 0,
+            oldest_held: now,
+            last_sent: now,
+            stale: 0,
+            feedback_count: 0,
+            media_ssrc: Ssrc(0),
+            due: false,
+        }
+    }
+
+    /// A packet with transport-wide number `seq` arrived, `since_origin` after the transport's origin of time. Returns when
+    /// a report is due at the latest, if that is news.
+    pub(super) fn on_packet(
+        &mut self,
+        now: Instant,
+        since_origin: Duration,
+        seq: SeqNo,
+        ssrc: Ssrc,
+        marker: bool,
+    ) -> Option<Instant> {
+        // 32 bits of ticks wrap together with the 24 bits of the reference time (64 ms = 256 ticks), after 12 days. One
+        // tick in that time is told wrong, because 0 means missing.
+        let ticks = ((since_origin.as_micros() as u64 / TICK_MICROS) as u32).max(1);
+        let number = if self.arrivals.is_empty() {
+            self.arrivals.resize(WINDOW as usize, 0);
+            self.last_sent = now;
+            self.restart(seq)
+        } else {
+            let number = seq.extend(self.newest);
+            if number + WINDOW <= self.newest {
+                self.stale += 1;
+                if self.stale < RESTART_AFTER {
+                    return None;
+                }
+                self.restart(seq)
+            } else {
+                number
+            }
+        };
+        self.stale = 0;
+        if number > self.newest {
+            self.forget_before(number);
+            self.newest = number;
+            self.next = self.next.max((number + 1).saturating_sub(WINDOW));
+        }
+        let slot = self.arrivals.get_mut((number % WINDOW) as usize)?;
+        if *slot != 0 {
+            return None;
+        }
+        *slot = ticks;
+        self.next = self.next.min(number);
+        self.media_ssrc = ssrc;
+        if self.held == 0 {
+            self.oldest_held = now;
+        }
+        self.held += 1;
+        let since = now.saturating_duration_since(self.last_sent);
+        if self.held > MANY_PACKETS
+            || (self.held > ENOUGH_PACKETS && since >= FULL_INTERVAL)
+            || (marker && since >= FRAME_INTERVAL)
+        {
+            self.due = true;
+        }
+        (self.held == 1).then(|| self.oldest_held + LONGEST_INTERVAL)
+    }
+
+    /// When a report is due at the latest.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (self.held > 0).then(|| self.oldest_held + LONGEST_INTERVAL)
+    }
+
+    pub(super) fn on_timeout(&mut self, now: Instant) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.due = true;
+        }
+    }
+
+    /// Writes a report, if one is due. A long one is told in several.
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        since_origin: Duration,
+        sender_ssrc: Ssrc,
+        out: &mut RtcpWriter<'_>,
+    ) -> bool {
+        if !self.due {
+            return false;
+        }
+        let now_ticks = since_origin.as_micros() as u64 / TICK_MICROS;
+        let mut builder = TransportFeedbackBuilder::new();
+        let mut number = self.next;
+        while number <= self.newest {
+            let ticks = self
+                .arrivals
+                .get((number % WINDOW) as usize)
+                .copied()
+                .unwrap_or(0);
+            if ticks != 0 {
+                let age = (now_ticks as u32).wrapping_sub(ticks);
+                let micros = now_ticks.wrapping_sub(u64::from(age)) * TICK_MICROS;
+                if builder.is_empty() {
+                    builder.begin(SeqNo::from(self.next), micros);
+                }
+                if builder.push(SeqNo::from(number), micros).is_err() {
+                    break;
+                }
+                self.next = number + 1;
+            }
+            number += 1;
+        }
+        // What is missing after the last arrival may still come; the next report begins with it.
+        if number > self.newest {
+            self.due = false;
+            self.held = 0;
+        }
+        self.last_sent = now;
+        let written = !builder.is_empty()
+            && out
+                .transport_feedback(sender_ssrc, self.media_ssrc, self.feedback_count, &builder)
+                .is_ok();
+        if written {
+            self.feedback_count = self.feedback_count.wrapping_add(1);
+        }
+        written
+    }
+
+    /// Begins with `seq`.
+    fn restart(&mut self, seq: SeqNo) -> u64 {
+        // Above everything before, and with room below for packets that were overtaken.
+        let number = ((self.newest >> 16) + 2) << 16 | u64::from(seq.0);
+        self.arrivals.fill(0);
+        self.newest = number;
+        self.next = number;
+        self.held = 0;
+        number
+    }
+
+    /// Makes room for the numbers up to `number`.
+    fn forget_before(&mut self, number: u64) {
+        if number - self.newest >= WINDOW {
+            self.arrivals.fill(0);
+            return;
+        }
+        for stale in self.newest + 1..=number {
+            if let Some(slot) = self.arrivals.get_mut((stale % WINDOW) as usize) {
+                *slot = 0;
+            }
+        }
+    }
+}
