@@ -7,17 +7,24 @@
 mod bits;
 mod codec;
 mod extension;
+mod nal;
 mod number;
 mod packet;
 mod resolution;
 mod write;
 
+pub mod av1;
 pub mod dependency_descriptor;
 pub mod ext;
+pub mod h264;
+pub mod h265;
+pub mod opus;
+pub mod red;
 pub mod rtcp;
 pub mod rtx;
 pub mod stun;
 pub mod vp8;
+pub mod vp9;
 
 pub use codec::{Codec, MediaKind};
 pub use extension::{ExtensionKind, ExtensionMap};

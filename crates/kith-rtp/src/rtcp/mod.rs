@@ -178,7 +178,7 @@ fn interpret(frame: UnknownPacket<'_>) -> Option<RtcpPacket<'_>> {
 
 /// Cuts a 32-bit number off the front of `bytes`.
 #[inline]
-pub(crate) fn take_u32<'a>(bytes: &mut &'a [u8]) -> Option<u32> {
+pub(crate) fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
     let (number, rest) = bytes.split_first_chunk::<4>()?;
     *bytes = rest;
     Some(u32::from_be_bytes(*number))
