@@ -13,8 +13,34 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A number that people write as `1_000_000`, `1e6` or `1000000.0`; LiveKit keeps it as a float.
+fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Visitor;
+    impl de::Visitor<'_> for Visitor {
+        type Value = u64;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a number that is not negative")
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<u64, E> {
+            u64::try_from(number).map_err(|_| E::custom("a number below 0"))
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<u64, E> {
+            // The cast saturates.
+            if number >= 0.0 { Ok(number as u64) } else { Err(E::custom("a number below 0")) }
+        }
+    }
+    deserializer.deserialize_any(Visitor)
+}
+
 /// The whole configuration.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Config {
     /// TCP port of HTTP and WebSocket signalling.
@@ -309,13 +335,14 @@ pub struct CodecConfig {
 }
 
 /// `limit`: how much clients may send. Sizes are bytes.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct LimitConfig {
     /// Tracks on this node; 0: no limit.
     pub num_tracks: u32,
     /// Bytes per second of this node; 0: no limit.
-    pub bytes_per_sec: f32,
+    #[serde(deserialize_with = "whole_number")]
+    pub bytes_per_sec: u64,
     /// Video tracks that one participant may be subscribed to; 0: no limit.
     pub subscription_limit_video: u32,
     /// Audio tracks that one participant may be subscribed to; 0: no limit.
@@ -340,7 +367,7 @@ impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             num_tracks: 0,
-            bytes_per_sec: 0.0,
+            bytes_per_sec: 0,
             subscription_limit_video: 0,
             subscription_limit_audio: 0,
             max_metadata_size: 524_288,
