@@ -179,7 +179,8 @@ impl Layer {
                 (number, true)
             }
             Place::Restart { number, first } => {
-                self.begin_stream(first, payload);
+                // The packets from `first` on did arrive, so they are no loss to report.
+                self.begin_stream(number, payload);
                 self.reception.on_packet(number);
                 if self.asks_again(payload) {
                     outcome.wake_at(self.nack.lost(first, number, context.now));
