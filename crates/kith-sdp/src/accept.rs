@@ -36,6 +36,15 @@ pub fn accept_answer(
         .collect()
 }
 
+/// The DTLS role that is left to us as the offerer when the answer chose `answered`.
+pub fn offerer_setup(answered: Setup) -> Result<Setup, NegotiationError> {
+    match answered {
+        Setup::Active => Ok(Setup::Passive),
+        Setup::Passive => Ok(Setup::Active),
+        Setup::ActPass | Setup::HoldConn => Err(NegotiationError::SetupRole),
+    }
+}
+
 fn accept_section<'a>(
     index: usize,
     ours: &MediaSection,

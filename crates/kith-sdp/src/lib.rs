@@ -32,7 +32,7 @@ mod transport;
 mod view;
 mod write;
 
-pub use accept::accept_answer;
+pub use accept::{accept_answer, offerer_setup};
 pub use answer::{answer, answer_setup};
 pub use codec::{CodecDescription, Feedback, fmtp_compatible, fmtp_parameter};
 pub use error::{NegotiationError, SdpError, TransportError};
