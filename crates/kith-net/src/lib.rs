@@ -25,11 +25,12 @@ mod wheel;
 
 pub use api::{
     AudioLevelConfig, CandidateFilter, Command, CommandError, DataChannelSpec, DataLabel,
-    DownTrackSpec, DownTrackStats, DtlsRole, EVENT_SINK_CAPACITY, Event, EventKind, EventSink, FailReason,
-    Fingerprint, IceCredentials, LayerSpec, LayerStats, LayerTarget, LocalCandidate, NameFilter,
-    NetConfig, Network, NetworkFilter, NetworkSyntax, Path, PliThrottle, Protocol, PublicationId,
-    ReceiveCodec, ReceiveSection, ReceiveSpec, RemoteDescription, SendCodec, ShardId, ShardStats,
-    SubscriptionId, SubscriptionSpec, TransportId, TransportSpec, TransportStats, UdpPorts,
+    DownTrackSpec, DownTrackStats, DtlsRole, EVENT_SINK_CAPACITY, Event, EventKind, EventSink,
+    FailReason, Fingerprint, IceCredentials, LayerSpec, LayerStats, LayerTarget, LocalCandidate,
+    NameFilter, NetConfig, Network, NetworkFilter, NetworkSyntax, Path, PliThrottle, Protocol,
+    PublicationId, ReceiveCodec, ReceiveSection, ReceiveSpec, RemoteDescription, SendCodec,
+    ShardId, ShardStats, SubscriptionId, SubscriptionSpec, TransportId, TransportSpec,
+    TransportStats, UdpPorts,
 };
 pub use inbox::MAX_QUEUED_COMMANDS;
 pub use plane::{LARGE_ROOM, MediaPlane, StartError};

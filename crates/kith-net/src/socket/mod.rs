@@ -7,5 +7,5 @@ mod sys;
 mod udp;
 
 pub(crate) use interfaces::{Interface, interfaces};
-pub(crate) use outbox::{Flush, MAX_DATAGRAM, Outbox};
-pub(crate) use udp::{BindOptions, ReceiveBuffers, Received, UdpPort, listen_tcp};
+pub(crate) use outbox::{Flush, MAX_DATAGRAM};
+pub(crate) use udp::{BindOptions, ReceiveBuffers, UdpPort, listen_tcp};

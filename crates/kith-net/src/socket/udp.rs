@@ -146,11 +146,6 @@ impl ReceiveBuffers {
         }
     }
 
-    /// Whether the last batch was full, so that more may wait.
-    pub(crate) fn full(&self) -> bool {
-        self.filled == BATCH_SIZE
-    }
-
     /// What the last batch brought.
     pub(crate) fn received(&mut self) -> impl Iterator<Item = Received<'_>> {
         self.bytes
