@@ -9,14 +9,27 @@
 //! **What a subscriber gets is one stream**: sequence numbers, timestamps and picture ids go on without a seam over
 //! layer switches, pauses, restarts of the publisher and codec changes.
 
+mod allocation;
+mod descriptor;
 mod down_track;
+mod feedback;
+mod header;
+mod history;
 mod hub;
+mod keyframes;
 mod outgoing;
+mod places;
+mod red;
+mod select;
+mod sequencer;
 mod spec;
+mod stored;
+mod timeline;
+mod wire;
 
 pub use down_track::DownTrack;
 pub use hub::{PacketRef, TrackHub};
+pub use kith_rtp::ext::PlayoutDelay;
+pub use kith_rtp::rtcp::ReportBlock;
 pub use outgoing::{MAX_OUTGOING, Outgoing, Outgoings, SendStamp, Written};
-pub use spec::{
-    DownTrackSpec, DownTrackStats, HubSpec, LayerTarget, PlayoutDelay, ReceptionReport, SendCodec,
-};
+pub use spec::{DownTrackSpec, DownTrackStats, HubSpec, LayerTarget, SendCodec};

@@ -1,15 +1,31 @@
 //! Decisions: what is to be written for a subscriber.
 
+use super::sequencer::Sent;
+
 /// Most packets that one incoming packet can become: itself, and two before it that were lost and are recovered from
 /// its redundancy (RED).
 pub const MAX_OUTGOING: usize = 3;
 
-/// The decision to send one packet to a subscriber: which stored packet, with which numbers. It is written by
-/// [`super::DownTrack::write`] while the hub's history still has the bytes.
+/// The decision to send one packet to a subscriber: which stored packet, with which numbers. [`super::DownTrack::write`]
+/// turns it into a packet while the hub's history still has the bytes, **once**: sealing the same packet index a second
+/// time with another stamp in it would give the key away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outgoing {
-    /// Extended sequence number on the stream it leaves on.
-    pub(super) sequence: u32,
+    /// Extended sequence number on the stream.
+    pub(super) sequence: u64,
+    /// Extended sequence number on the stream of retransmissions; 0: it does not go there.
+    pub(super) rtx: u32,
+    pub(super) sent: Sent,
+}
+
+const _: () = assert!(size_of::<Outgoing>() <= 32);
+
+impl Outgoing {
+    /// Whether it is a retransmission on the RTX stream.
+    #[inline]
+    pub fn is_rtx(&self) -> bool {
+        self.rtx != 0
+    }
 }
 
 /// At most [`MAX_OUTGOING`] decisions, oldest first.
@@ -20,12 +36,6 @@ pub struct Outgoings {
 }
 
 impl Outgoings {
-    /// No packet.
-    pub const NONE: Outgoings = Outgoings {
-        items: [Outgoing { sequence: 0 }; MAX_OUTGOING],
-        len: 0,
-    };
-
     /// The decisions.
     #[inline]
     pub fn as_slice(&self) -> &[Outgoing] {
@@ -36,6 +46,31 @@ impl Outgoings {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Whether no more fit.
+    #[inline]
+    pub(super) fn is_full(&self) -> bool {
+        usize::from(self.len) == MAX_OUTGOING
+    }
+
+    /// Adds a decision; there is room for it.
+    #[inline]
+    pub(super) fn push(&mut self, outgoing: Outgoing) {
+        if let Some(slot) = self.items.get_mut(usize::from(self.len)) {
+            *slot = outgoing;
+            self.len += 1;
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Outgoings {
+    type Item = &'a Outgoing;
+    type IntoIter = std::slice::Iter<'a, Outgoing>;
+
+    #[inline]
+    fn into_iter(self) -> Self::IntoIter {
+        self.as_slice().iter()
     }
 }
 

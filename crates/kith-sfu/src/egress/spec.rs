@@ -79,32 +79,6 @@ impl Default for LayerTarget {
     }
 }
 
-/// How long the subscriber shall hold frames back before it shows them, in milliseconds up to 40950.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlayoutDelay {
-    /// Least delay.
-    pub min_ms: u16,
-    /// Greatest delay.
-    pub max_ms: u16,
-}
-
-/// One report block about the stream of a down-track (RFC 3550 section 6.4.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReceptionReport {
-    /// Loss since the last report, 0 to 255 for 0 to 100 per cent.
-    pub fraction_lost: u8,
-    /// Packets lost since the beginning; negative with duplicates.
-    pub cumulative_lost: i32,
-    /// Extended highest sequence number received.
-    pub highest_sequence: u32,
-    /// Interarrival jitter in timestamp units.
-    pub jitter: u32,
-    /// Middle 32 bits of the NTP time of our last sender report; 0 if none came.
-    pub last_sender_report: u32,
-    /// Time since that report came, in 1/65536 s.
-    pub delay_since_last_sender_report: u32,
-}
-
 /// Counters of a down-track since it was made, and what its receiver last reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DownTrackStats {
