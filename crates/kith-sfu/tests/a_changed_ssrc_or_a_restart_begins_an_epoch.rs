@@ -27,7 +27,12 @@ fn another_ssrc_with_the_same_mid_takes_over() {
     assert_eq!(harness.rtp(packet(8, 6)).unwrap().seq, new.seq + 1);
     assert_eq!(harness.rtp(packet(8, 4)).unwrap().seq, new.seq - 1);
     assert_eq!(harness.take_events()[0], started(7, Codec::Vp8));
-    assert!(harness.receiver.stats().any(|stats| stats.ssrc == Some(Ssrc(8))));
+    assert!(
+        harness
+            .receiver
+            .stats()
+            .any(|stats| stats.ssrc == Some(Ssrc(8)))
+    );
 }
 
 #[test]
@@ -45,7 +50,12 @@ fn a_declared_ssrc_that_is_replaced_does_not_come_back_by_a_new_spec() {
 fn retransmissions_of_the_former_ssrc_do_not_enter_the_new_stream() {
     let mut harness = Harness::simulcast();
     let packet = |ssrc, seq| Rtp::video(ssrc, seq, 0).with(MID, b"1").with(RID, b"q");
-    let rtx = |ssrc, of, seq| Rtp::video(of, seq, 0).rtx(ssrc, seq).with(MID, b"1").with(RRID, b"q");
+    let rtx = |ssrc, of, seq| {
+        Rtp::video(of, seq, 0)
+            .rtx(ssrc, seq)
+            .with(MID, b"1")
+            .with(RRID, b"q")
+    };
     harness.rtp(packet(10, 1)).unwrap();
     harness.rtp(packet(10, 5)).unwrap();
     harness.rtp(rtx(11, 10, 2)).unwrap();
@@ -70,8 +80,13 @@ fn five_odd_packets_are_a_restart_and_the_first_four_can_be_had_again() {
     assert_eq!(new.epoch, old.epoch + 1);
     assert!(new.seq > old.seq + 0x1_0000);
     harness.advance_ms(10);
-    assert_eq!(harness.nacks(), [(110, vec![40_000, 40_001, 40_002, 40_003])]);
-    let back = harness.rtp(Rtp::video(100, 40_000, 900_000_000).rtx(101, 1)).unwrap();
+    assert_eq!(
+        harness.nacks(),
+        [(110, vec![40_000, 40_001, 40_002, 40_003])]
+    );
+    let back = harness
+        .rtp(Rtp::video(100, 40_000, 900_000_000).rtx(101, 1))
+        .unwrap();
     assert_eq!((back.epoch, back.seq), (new.epoch, new.seq - 4));
     assert_eq!(harness.stats(0).lost, 0);
 }
@@ -121,7 +136,9 @@ fn loss_of_up_to_three_thousand_packets_is_loss() {
 fn another_codec_on_the_same_ssrc_is_reported_and_needs_a_key_frame() {
     let mut harness = Harness::single();
     harness.rtp(Rtp::keyframe(100, 1, 0)).unwrap();
-    harness.rtp(Rtp::video(100, 2, 3000).payload_type(98)).unwrap();
+    harness
+        .rtp(Rtp::video(100, 2, 3000).payload_type(98))
+        .unwrap();
     let events = harness.take_events();
     assert_eq!(events.first(), Some(&started(100, Codec::Vp8)));
     assert_eq!(events.last(), Some(&started(100, Codec::Vp9)));

@@ -9,7 +9,11 @@ use kith_sfu::{LayerSpec, PublicationId, ReceiveSection};
 fn declared_ssrcs_need_no_extension() {
     let mut harness = Harness::new(vec![
         audio_section(),
-        video_section(vec![declared(100, 101), declared(200, 201), declared(300, 301)]),
+        video_section(vec![
+            declared(100, 101),
+            declared(200, 201),
+            declared(300, 301),
+        ]),
     ]);
     for (ssrc, layer) in [(100, 0), (300, 2), (200, 1)] {
         let packet = harness.rtp(Rtp::video(ssrc, 1, 0)).unwrap();
@@ -22,7 +26,9 @@ fn declared_ssrcs_need_no_extension() {
 fn rids_name_the_encodings_and_are_needed_only_once() {
     let mut harness = Harness::simulcast();
     for (ssrc, rid, layer) in [(7, "f", 2), (8, "q", 0), (9, "h", 1)] {
-        let first = Rtp::video(ssrc, 1, 0).with(MID, b"1").with(RID, rid.as_bytes());
+        let first = Rtp::video(ssrc, 1, 0)
+            .with(MID, b"1")
+            .with(RID, rid.as_bytes());
         assert_eq!(harness.rtp(first).unwrap().layer, layer);
         assert_eq!(harness.rtp(Rtp::video(ssrc, 2, 0)).unwrap().layer, layer);
     }
@@ -30,7 +36,10 @@ fn rids_name_the_encodings_and_are_needed_only_once() {
 
 #[test]
 fn a_mid_alone_is_enough_for_one_encoding_and_not_for_three() {
-    let mut harness = Harness::new(vec![audio_section(), video_section(vec![LayerSpec::default()])]);
+    let mut harness = Harness::new(vec![
+        audio_section(),
+        video_section(vec![LayerSpec::default()]),
+    ]);
     let packet = harness.rtp(Rtp::video(7, 1, 0).with(MID, b"1")).unwrap();
     assert_eq!((packet.publication, packet.layer), (VIDEO, 0));
     let packet = harness.rtp(Rtp::audio(8, 1, 0).with(MID, b"0")).unwrap();
@@ -38,14 +47,27 @@ fn a_mid_alone_is_enough_for_one_encoding_and_not_for_three() {
 
     let mut harness = Harness::simulcast();
     assert_eq!(harness.rtp(Rtp::video(7, 1, 0).with(MID, b"1")), None);
-    assert_eq!(harness.rtp(Rtp::video(7, 2, 0).with(MID, b"1").with(RID, b"x")), None);
-    assert_eq!(harness.rtp(Rtp::video(7, 3, 0).with(MID, b"9").with(RID, b"q")), None);
-    assert!(harness.rtp(Rtp::video(7, 4, 0).with(MID, b"1").with(RID, b"q")).is_some());
+    assert_eq!(
+        harness.rtp(Rtp::video(7, 2, 0).with(MID, b"1").with(RID, b"x")),
+        None
+    );
+    assert_eq!(
+        harness.rtp(Rtp::video(7, 3, 0).with(MID, b"9").with(RID, b"q")),
+        None
+    );
+    assert!(
+        harness
+            .rtp(Rtp::video(7, 4, 0).with(MID, b"1").with(RID, b"q"))
+            .is_some()
+    );
 }
 
 #[test]
 fn a_payload_type_that_only_one_section_takes_is_enough() {
-    let mut harness = Harness::new(vec![audio_section(), video_section(vec![LayerSpec::default()])]);
+    let mut harness = Harness::new(vec![
+        audio_section(),
+        video_section(vec![LayerSpec::default()]),
+    ]);
     assert_eq!(harness.rtp(Rtp::audio(8, 1, 0)).unwrap().publication, AUDIO);
     assert_eq!(harness.rtp(Rtp::video(9, 1, 0)).unwrap().publication, VIDEO);
 
@@ -70,7 +92,11 @@ fn payload_types_mean_what_their_section_says() {
     let vp8 = harness.rtp(Rtp::video(7, 1, 0).with(MID, b"1")).unwrap();
     let h264 = harness.rtp(Rtp::video(8, 1, 0).with(MID, b"2")).unwrap();
     assert_eq!((vp8.codec, h264.codec), (Codec::Vp8, Codec::H264));
-    assert_eq!(harness.rtp(Rtp::video(8, 2, 0).payload_type(98)), None, "not negotiated in that section");
+    assert_eq!(
+        harness.rtp(Rtp::video(8, 2, 0).payload_type(98)),
+        None,
+        "not negotiated in that section"
+    );
 }
 
 #[test]

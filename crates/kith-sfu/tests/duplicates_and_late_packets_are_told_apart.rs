@@ -8,7 +8,10 @@ fn a_late_packet_is_forwarded_once_with_its_own_number() {
     let mut harness = Harness::single();
     let first = harness.rtp(Rtp::video(100, 65_534, 0)).unwrap().seq;
     assert_eq!(harness.rtp(Rtp::video(100, 1, 0)).unwrap().seq, first + 3);
-    assert_eq!(harness.rtp(Rtp::video(100, 65_535, 0)).unwrap().seq, first + 1);
+    assert_eq!(
+        harness.rtp(Rtp::video(100, 65_535, 0)).unwrap().seq,
+        first + 1
+    );
     assert_eq!(harness.rtp(Rtp::video(100, 0, 0)).unwrap().seq, first + 2);
     for seq in [65_534, 65_535, 0, 1] {
         assert_eq!(harness.rtp(Rtp::video(100, seq, 0)), None);
@@ -23,7 +26,10 @@ fn packets_before_the_first_one_are_late_ones() {
     let first = harness.rtp(Rtp::video(100, 1, 0)).unwrap().seq;
     assert!(first > 1 << 16);
     assert_eq!(harness.rtp(Rtp::video(100, 0, 0)).unwrap().seq, first - 1);
-    assert_eq!(harness.rtp(Rtp::video(100, 65_535, 0)).unwrap().seq, first - 2);
+    assert_eq!(
+        harness.rtp(Rtp::video(100, 65_535, 0)).unwrap().seq,
+        first - 2
+    );
     assert_eq!(harness.stats(0).lost, 0);
 }
 

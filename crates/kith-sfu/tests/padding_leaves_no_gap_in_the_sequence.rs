@@ -24,7 +24,10 @@ fn true_loss_stays_a_gap_and_late_packets_keep_their_number() {
     assert_eq!(harness.rtp(Rtp::video(100, 16, 0)).unwrap().seq, first + 4);
     // 11, 13 and 15 were lost: they are first + 1, + 2 and + 3.
     assert_eq!(harness.rtp(Rtp::video(100, 13, 0)).unwrap().seq, first + 2);
-    assert_eq!(harness.rtp(Rtp::video(100, 15, 0).rtx(101, 1)).unwrap().seq, first + 3);
+    assert_eq!(
+        harness.rtp(Rtp::video(100, 15, 0).rtx(101, 1)).unwrap().seq,
+        first + 3
+    );
     assert_eq!(harness.rtp(Rtp::video(100, 11, 0)).unwrap().seq, first + 1);
 }
 
@@ -44,7 +47,10 @@ fn payload_types_that_were_not_negotiated_are_dropped_the_same_way() {
     let mut harness = Harness::single();
     let first = harness.rtp(Rtp::video(100, 10, 0)).unwrap().seq;
     assert_eq!(harness.rtp(Rtp::video(100, 11, 0).payload_type(13)), None);
-    assert_eq!(harness.rtp(Rtp::video(100, 12, 0).payload_type(VP8_RTX)), None);
+    assert_eq!(
+        harness.rtp(Rtp::video(100, 12, 0).payload_type(VP8_RTX)),
+        None
+    );
     assert_eq!(harness.rtp(Rtp::video(100, 13, 0)).unwrap().seq, first + 1);
 }
 
@@ -59,7 +65,10 @@ fn numbers_go_on_over_many_wraps_with_padding_in_between() {
             expected += 1;
             Rtp::video(100, number as u16, 0)
         };
-        let seq = harness.receiver.handle_rtp(harness.now, &mut packet.bytes()).map(|packet| packet.seq);
+        let seq = harness
+            .receiver
+            .handle_rtp(harness.now, &mut packet.bytes())
+            .map(|packet| packet.seq);
         assert_eq!(seq, (number % 5 != 0).then_some(expected));
     }
     assert_eq!(harness.stats(0).lost, 0);

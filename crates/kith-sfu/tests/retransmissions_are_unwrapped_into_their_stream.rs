@@ -15,7 +15,10 @@ fn a_lost_packet_comes_back_as_itself() {
     assert_eq!(back.seq + 1, third.seq);
     assert_eq!(back.bytes, lost.bytes());
     let packet = back.rtp();
-    assert_eq!((packet.ssrc(), packet.payload_type()), (Ssrc(100), PayloadType(VP8)));
+    assert_eq!(
+        (packet.ssrc(), packet.payload_type()),
+        (Ssrc(100), PayloadType(VP8))
+    );
     assert_eq!(packet.sequence_number(), SeqNo(2));
     assert_eq!(harness.stats(0).recovered, 1);
 }
@@ -24,12 +27,18 @@ fn a_lost_packet_comes_back_as_itself() {
 fn rtx_ssrcs_are_found_by_repaired_rid() {
     let mut harness = Harness::simulcast();
     for (ssrc, rid) in [(10, "q"), (20, "h"), (30, "f")] {
-        harness.rtp(Rtp::video(ssrc, 1, 0).with(MID, b"1").with(RID, rid.as_bytes()));
+        harness.rtp(
+            Rtp::video(ssrc, 1, 0)
+                .with(MID, b"1")
+                .with(RID, rid.as_bytes()),
+        );
         harness.rtp(Rtp::video(ssrc, 3, 0));
     }
     for (ssrc, rid, layer) in [(30, "f", 2), (10, "q", 0), (20, "h", 1)] {
         let lost = Rtp::video(ssrc, 2, 0).rtx(ssrc + 1, 1);
-        let back = harness.rtp(lost.with(MID, b"1").with(RRID, rid.as_bytes())).unwrap();
+        let back = harness
+            .rtp(lost.with(MID, b"1").with(RRID, rid.as_bytes()))
+            .unwrap();
         assert_eq!(back.layer, layer);
         assert_eq!(back.rtp().ssrc(), Ssrc(ssrc));
         assert_eq!(back.rtp().sequence_number(), SeqNo(2));
@@ -41,7 +50,9 @@ fn a_mid_alone_pairs_rtx_when_there_is_one_encoding() {
     let mut harness = Harness::new(vec![video_section(vec![LayerSpec::default()])]);
     harness.rtp(Rtp::video(10, 1, 0).with(MID, b"1"));
     harness.rtp(Rtp::video(10, 3, 0));
-    let back = harness.rtp(Rtp::video(10, 2, 0).rtx(11, 1).with(MID, b"1")).unwrap();
+    let back = harness
+        .rtp(Rtp::video(10, 2, 0).rtx(11, 1).with(MID, b"1"))
+        .unwrap();
     assert_eq!(back.rtp().sequence_number(), SeqNo(2));
 }
 
@@ -61,7 +72,11 @@ fn what_was_there_already_is_not_forwarded_again() {
     assert_eq!(harness.rtp(Rtp::video(100, 1, 0).rtx(101, 1)), None);
     assert!(harness.rtp(Rtp::video(100, 2, 0).rtx(101, 2)).is_some());
     assert_eq!(harness.rtp(Rtp::video(100, 2, 0).rtx(101, 3)), None);
-    assert_eq!(harness.rtp(Rtp::video(100, 2, 0)), None, "the original after its retransmission");
+    assert_eq!(
+        harness.rtp(Rtp::video(100, 2, 0)),
+        None,
+        "the original after its retransmission"
+    );
 }
 
 #[test]
@@ -71,7 +86,10 @@ fn a_retransmission_can_overtake_the_newest_packet() {
     let ahead = harness.rtp(Rtp::video(100, 2, 0).rtx(101, 1)).unwrap();
     assert_eq!(ahead.seq, first.seq + 1);
     assert_eq!(harness.rtp(Rtp::video(100, 2, 0)), None);
-    assert_eq!(harness.rtp(Rtp::video(100, 3, 0)).unwrap().seq, first.seq + 2);
+    assert_eq!(
+        harness.rtp(Rtp::video(100, 3, 0)).unwrap().seq,
+        first.seq + 2
+    );
 }
 
 #[test]
@@ -84,7 +102,11 @@ fn probes_on_the_rtx_ssrc_are_dropped() {
     assert_eq!(harness.rtp(stump), None);
     let empty = Rtp::video(101, 3, 0).payload_type(VP8_RTX).payload(&[0, 2]);
     assert_eq!(harness.rtp(empty), None);
-    assert_eq!(harness.rtp(Rtp::video(101, 4, 0)), None, "media on the RTX SSRC");
+    assert_eq!(
+        harness.rtp(Rtp::video(101, 4, 0)),
+        None,
+        "media on the RTX SSRC"
+    );
     assert_eq!(harness.stats(0).rtx_packets, 3);
 }
 
@@ -93,7 +115,12 @@ fn an_rtx_ssrc_that_changed_is_followed() {
     let mut harness = Harness::simulcast();
     harness.rtp(Rtp::video(10, 1, 0).with(MID, b"1").with(RID, b"q"));
     harness.rtp(Rtp::video(10, 5, 0));
-    let rtx = |seq: u16, ssrc| Rtp::video(10, seq, 0).rtx(ssrc, seq).with(MID, b"1").with(RRID, b"q");
+    let rtx = |seq: u16, ssrc| {
+        Rtp::video(10, seq, 0)
+            .rtx(ssrc, seq)
+            .with(MID, b"1")
+            .with(RRID, b"q")
+    };
     assert!(harness.rtp(rtx(2, 11)).is_some());
     assert!(harness.rtp(rtx(3, 12)).is_some());
     assert_eq!(harness.rtp(rtx(4, 11)), None, "replaced a moment ago");

@@ -406,10 +406,15 @@ impl Layer {
         stale
     }
 
-    /// The publisher says that the stream ended, or silence says so.
-    pub(super) fn stop(&mut self) {
+    /// The encoding fell silent. Key frames that are wanted are still: they may be what makes a still picture move.
+    pub(super) fn fall_silent(&mut self) {
         self.liveness.stop();
         self.nack.clear();
+    }
+
+    /// The publisher says that the stream ended.
+    pub(super) fn end(&mut self) {
+        self.fall_silent();
         self.keyframes.clear();
     }
 

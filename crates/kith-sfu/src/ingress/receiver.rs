@@ -188,7 +188,7 @@ impl TransportReceiver {
                 Ok(RtcpPacket::Bye(bye)) => {
                     for ssrc in bye.ssrcs() {
                         if let Some((index, layer)) = self.current_layer(ssrc) {
-                            layer.stop();
+                            layer.end();
                             self.list_news(index);
                         }
                     }
@@ -472,7 +472,7 @@ impl TransportReceiver {
             if let Some(layer) = self.layers.get_mut(index)
                 && layer.liveness.on_tick(now, &frames)
             {
-                layer.stop();
+                layer.fall_silent();
                 self.list_news(index);
             }
         }

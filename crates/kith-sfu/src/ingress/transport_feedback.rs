@@ -33,7 +33,7 @@ const TICK_MICROS: u64 = 250;
 /// arrives after it was reported lost makes the next report begin with it, so that reordering does not look like loss.
 #[derive(Debug)]
 pub(super) struct FeedbackRecorder {
-    /// Ticks of arrival by number modulo `WINDOW`, low 32 bits; 0 is missing. Made when the first packet comes.
+    /// Marks (see `mark`) of arrivals by number modulo `WINDOW`; 0 is missing. Made when the first packet comes.
     arrivals: Vec<u32>,
     /// Highest number so far, extended.
     newest: u64,
@@ -75,9 +75,7 @@ impl FeedbackRecorder {
         ssrc: Ssrc,
         marker: bool,
     ) -> Option<Instant> {
-        // 32 bits of ticks wrap together with the 24 bits of the reference time (64 ms = 256 ticks), after 12 days. One
-        // tick in that time is told wrong, because 0 means missing.
-        let ticks = ((since_origin.as_micros() as u64 / TICK_MICROS) as u32).max(1);
+        let mark = mark(since_origin.as_micros() as u64 / TICK_MICROS);
         let number = if self.arrivals.is_empty() {
             self.arrivals.resize(WINDOW as usize, 0);
             self.last_sent = now;
@@ -104,7 +102,7 @@ impl FeedbackRecorder {
         if *slot != 0 {
             return None;
         }
-        *slot = ticks;
+        *slot = mark;
         self.next = self.next.min(number);
         self.media_ssrc = ssrc;
         if self.held == 0 {
@@ -147,14 +145,15 @@ impl FeedbackRecorder {
         let mut builder = TransportFeedbackBuilder::new();
         let mut number = self.next;
         while number <= self.newest {
-            let ticks = self
+            let arrival = self
                 .arrivals
                 .get((number % WINDOW) as usize)
                 .copied()
                 .unwrap_or(0);
-            if ticks != 0 {
-                let age = (now_ticks as u32).wrapping_sub(ticks);
-                let micros = now_ticks.wrapping_sub(u64::from(age)) * TICK_MICROS;
+            if arrival != 0 {
+                let age = mark(now_ticks).wrapping_sub(arrival) as i32;
+                let ticks = now_ticks.saturating_sub(age.max(0) as u64);
+                let micros = ticks * TICK_MICROS;
                 if builder.is_empty() {
                     builder.begin(SeqNo::from(self.next), micros);
                 }
@@ -204,4 +203,10 @@ impl FeedbackRecorder {
             }
         }
     }
+}
+
+/// The low 32 bits of a time in ticks, such that 0 is none. They wrap after 12 days, long after an arrival was reported. One
+/// tick in that time is taken for the next one.
+fn mark(ticks: u64) -> u32 {
+    (ticks as u32).wrapping_add(1).max(1)
 }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use kith_rtp::rtcp::{self, DlrrBlock, ReportBlock, RtcpPacket, RtcpWriter, XrBlock};
 use kith_rtp::{
-    Codec, ExtensionKind, ExtensionMap, MediaKind, PayloadType, RtpHeaderFields, RtpPacket, SeqNo, Ssrc,
-    write_rtp_header,
+    Codec, ExtensionKind, ExtensionMap, MediaKind, PayloadType, RtpHeaderFields, RtpPacket, SeqNo,
+    Ssrc, write_rtp_header,
 };
 use kith_sfu::{
-    IngressEvent, LayerSpec, LayerStats, PublicationId, ReceiveCodec, ReceiveSection, ReceiveSpec, SenderReportInfo,
-    TransportReceiver,
+    IngressEvent, LayerSpec, LayerStats, PublicationId, ReceiveCodec, ReceiveSection, ReceiveSpec,
+    SenderReportInfo, TransportReceiver,
 };
 
 pub const LOCAL: Ssrc = Ssrc(0x1111_1111);
@@ -153,7 +153,9 @@ impl Rtp {
     /// The first packet of a VP8 key frame of 640×360.
     pub fn keyframe(ssrc: u32, seq: u16, timestamp: u32) -> Self {
         Rtp {
-            payload: vec![0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x01, 0],
+            payload: vec![
+                0x10, 0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0x68, 0x01, 0,
+            ],
             ..Rtp::video(ssrc, seq, timestamp)
         }
     }
@@ -472,7 +474,9 @@ impl Harness {
         self.sent
             .iter()
             .filter_map(|(at, sent)| match sent {
-                Sent::Report(blocks) => Some(blocks.iter().map(move |block| (at.as_millis(), *block))),
+                Sent::Report(blocks) => {
+                    Some(blocks.iter().map(move |block| (at.as_millis(), *block)))
+                }
                 _ => None,
             })
             .flatten()
