@@ -267,11 +267,11 @@ impl fmt::Display for DataLabel {
 pub struct TransportConfig {
     /// Our ICE credentials.
     pub local_ice: IceCredentials,
-    /// Answer connectivity checks only (RFC 8445 section 2.5). Otherwise full ICE.
+    /// Only answer connectivity checks (RFC 8445 section 2.5). Otherwise full ICE.
     pub ice_lite: bool,
     /// Full ICE only: start in the controlling role (the offerer's, unless the peer is lite).
     pub controlling: bool,
-    /// Randomness for SCTP tags and the ICE tie-breaker.
+    /// Full ICE only: random, settles who controls when both ends want to. (DTLS and SCTP draw their own randomness.)
     pub entropy: [u8; 32],
     /// Channels that we open as soon as SCTP is up.
     pub data_channels: Vec<DataChannelSpec>,

@@ -34,6 +34,9 @@ pub enum SetRemoteError {
     /// Another role means another connection.
     #[error("the DTLS role cannot change once DTLS has begun")]
     RoleChanged,
+    /// Both ufrags together are longer than full ICE can send.
+    #[error("the ICE ufrag is too long")]
+    UfragTooLong,
     /// The transport has failed or was closed.
     #[error("the transport is closed")]
     Closed,
@@ -51,7 +54,7 @@ pub enum CandidateError {
     /// See the limit's own documentation.
     #[error("more than {0} candidates")]
     TooMany(usize),
-    /// ICE-lite uses host candidates only; unspecified and multicast addresses are never used.
+    /// Unspecified or multicast, or without a port.
     #[error("an address that cannot be used")]
     Address,
 }
@@ -133,9 +136,6 @@ pub enum SendDataError {
 /// A data channel operation that makes no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DataChannelError {
-    /// No channel with this label.
-    #[error("no such data channel")]
-    NoSuchChannel,
     /// See the limit's own documentation.
     #[error("more than {0} data channels")]
     TooMany(usize),
@@ -150,9 +150,6 @@ pub enum FailReason {
     /// The handshake did not finish.
     #[error("DTLS failed: {0}")]
     Dtls(String),
-    /// No SRTP profile in common.
-    #[error("no SRTP profile was negotiated")]
-    NoSrtpProfile,
     /// Disconnected for longer than the failure timeout.
     #[error("no connectivity")]
     IceTimeout,

@@ -13,11 +13,14 @@
 
 mod api;
 mod context;
+pub mod dcep;
+mod dtls;
 mod error;
+mod ice;
+mod sctp;
+pub mod srtp;
 pub mod tcp_framing;
 mod transport;
-
-pub mod srtp;
 
 pub use api::{
     DataChannelSpec, DataLabel, Datagram, DtlsRole, Fingerprint, IceCredentials, Input, Path,

@@ -13,8 +13,15 @@ use super::{GCM_TAG, KeyError, SHA1_80_TAG, SRTCP_INDEX, SrtpProfile};
 
 /// The session keys of one direction.
 pub(crate) enum Cipher {
-    Gcm { rtp: GcmKeys, rtcp: GcmKeys },
-    Cm { rtp: CmKeys, rtcp: CmKeys },
+    Gcm {
+        rtp: GcmKeys,
+        rtcp: GcmKeys,
+    },
+    /// Boxed: HMAC contexts come to 1.7 kB each.
+    Cm {
+        rtp: Box<CmKeys>,
+        rtcp: Box<CmKeys>,
+    },
 }
 
 /// A packet that did not authenticate, or (never with keys and lengths that were checked) a cipher that refused.
@@ -37,6 +44,7 @@ impl Cipher {
                 &kdf.derive::<20>(auth)?,
                 kdf.derive(salt)?,
             )
+            .map(Box::new)
         };
         Ok(match profile {
             SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => Self::Gcm {

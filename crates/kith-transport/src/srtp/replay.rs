@@ -36,8 +36,8 @@ impl<const BLOCKS: usize> ReplayWindow<BLOCKS> {
         if index > self.highest {
             return true;
         }
-        self.highest - index < Self::LEN
-            && self.block(index).is_some_and(|bits| bits & bit(index) == 0)
+        let bits = self.seen.get((index >> 6) as usize % BLOCKS);
+        self.highest - index < Self::LEN && bits.is_some_and(|bits| bits & bit(index) == 0)
     }
 
     /// Records an index for which [`Self::is_fresh`] holds.
@@ -46,16 +46,20 @@ impl<const BLOCKS: usize> ReplayWindow<BLOCKS> {
         if index > self.highest {
             let (from, to) = (self.highest >> 6, index >> 6);
             for block in (from + 1..=to).take(BLOCKS) {
-                self.seen[block as usize % BLOCKS] = 0;
+                if let Some(bits) = self.block(block) {
+                    *bits = 0;
+                }
             }
             self.highest = index;
         }
-        self.seen[(index >> 6) as usize % BLOCKS] |= bit(index);
+        if let Some(bits) = self.block(index >> 6) {
+            *bits |= bit(index);
+        }
     }
 
     #[inline]
-    fn block(&self, index: u64) -> Option<u64> {
-        self.seen.get((index >> 6) as usize % BLOCKS).copied()
+    fn block(&mut self, number: u64) -> Option<&mut u64> {
+        self.seen.get_mut(number as usize % BLOCKS)
     }
 }
 
