@@ -14,8 +14,8 @@ use std::{
 };
 
 pub use model::{
-    AudioConfig, CodecConfig, Config, EnabledCodecs, LimitConfig, LoggingConfig, PortRange, PrometheusConfig,
-    RoomConfig, RtcConfig, Secret, Secrets,
+    AudioConfig, CodecConfig, Config, EnabledCodecs, LimitConfig, LoggingConfig, PortRange,
+    PrometheusConfig, RoomConfig, RtcConfig, Secret, Secrets,
 };
 use serde::de::DeserializeOwned;
 
@@ -87,7 +87,11 @@ impl Config {
     pub fn parse(text: &str) -> Result<Loaded, ConfigError> {
         let value: serde_json::Value = yaml(text)?;
         if value.is_null() {
-            return Ok(Loaded { config: Self::default(), warnings: Vec::new(), notes: Vec::new() });
+            return Ok(Loaded {
+                config: Self::default(),
+                warnings: Vec::new(),
+                notes: Vec::new(),
+            });
         }
         let report = known::check_keys(&value);
         if !report.unknown.is_empty() {
@@ -96,29 +100,51 @@ impl Config {
         }
         let mut config: Self = yaml(text)?;
         config.take_old_names(&value);
-        let mut warnings: Vec<String> =
-            report.later.iter().map(|key| format!("`{key}` is not supported yet and has no effect")).collect();
-        let notes = report.no_effect.iter().map(|key| format!("`{key}` has no meaning here")).collect();
+        let mut warnings: Vec<String> = report
+            .later
+            .iter()
+            .map(|key| format!("`{key}` is not supported yet and has no effect"))
+            .collect();
+        let notes = report
+            .no_effect
+            .iter()
+            .map(|key| format!("`{key}` has no meaning here"))
+            .collect();
         config.check(&mut warnings)?;
-        Ok(Loaded { config, warnings, notes })
+        Ok(Loaded {
+            config,
+            warnings,
+            notes,
+        })
     }
 
     /// Defaults of development mode, where the file says nothing: one UDP port, loopback, everything logged.
     pub fn make_dev(&mut self) {
         let untouched = Self::default();
         self.development = true;
-        if self.rtc.udp_port.is_none() && self.rtc.port_range_start == 0 && self.rtc.port_range_end == 0 {
-            self.rtc.udp_port = Some(PortRange { first: 7882, last: 7882 });
+        if self.rtc.udp_port.is_none()
+            && self.rtc.port_range_start == 0
+            && self.rtc.port_range_end == 0
+        {
+            self.rtc.udp_port = Some(PortRange {
+                first: 7882,
+                last: 7882,
+            });
         }
         self.rtc.enable_loopback_candidate = true;
         if self.logging == untouched.logging {
             "debug".clone_into(&mut self.logging.level);
         }
         if self.keys.0.is_empty() && self.key_file.is_empty() {
-            self.keys.0.insert(DEV_KEY.0.to_owned(), DEV_KEY.1.to_owned());
+            self.keys
+                .0
+                .insert(DEV_KEY.0.to_owned(), DEV_KEY.1.to_owned());
         }
         if self.bind_addresses.is_empty() {
-            self.bind_addresses = vec![Ipv4Addr::LOCALHOST.to_string(), Ipv6Addr::LOCALHOST.to_string()];
+            self.bind_addresses = vec![
+                Ipv4Addr::LOCALHOST.to_string(),
+                Ipv6Addr::LOCALHOST.to_string(),
+            ];
         }
     }
 
@@ -136,8 +162,13 @@ impl Config {
             return Err(ConfigError::NoKeys);
         }
         if !self.development {
-            for (key, _) in secrets.iter().filter(|(_, secret)| secret.len() < GOOD_SECRET) {
-                warnings.push(format!("the secret of API key {key} is shorter than {GOOD_SECRET} bytes: easy to guess"));
+            for (key, _) in secrets
+                .iter()
+                .filter(|(_, secret)| secret.len() < GOOD_SECRET)
+            {
+                warnings.push(format!(
+                    "the secret of API key {key} is shorter than {GOOD_SECRET} bytes: easy to guess"
+                ));
             }
         }
         Ok(Keys::new(secrets))
@@ -157,8 +188,9 @@ impl Config {
                     addresses.push((Ipv6Addr::LOCALHOST, self.port).into());
                 }
                 bare => {
-                    let address: IpAddr =
-                        bare.parse().map_err(|_| invalid("bind_addresses", format!("`{text}` is no IP address")))?;
+                    let address: IpAddr = bare.parse().map_err(|_| {
+                        invalid("bind_addresses", format!("`{text}` is no IP address"))
+                    })?;
                     addresses.push((address, self.port).into());
                 }
             }
@@ -171,15 +203,17 @@ impl Config {
     pub fn node_ip(&self) -> Result<Option<IpAddr>, ConfigError> {
         match self.rtc.node_ip.as_str() {
             "" => Ok(None),
-            text => Ok(Some(
-                text.parse().map_err(|_| invalid("rtc.node_ip", format!("`{text}` is no IP address")))?,
-            )),
+            text => Ok(Some(text.parse().map_err(|_| {
+                invalid("rtc.node_ip", format!("`{text}` is no IP address"))
+            })?)),
         }
     }
 
     /// Keys that LiveKit renamed.
     fn take_old_names(&mut self, file: &serde_json::Value) {
-        let port = file.get("prometheus_port").and_then(serde_json::Value::as_u64);
+        let port = file
+            .get("prometheus_port")
+            .and_then(serde_json::Value::as_u64);
         if let Some(port) = port.and_then(|port| u16::try_from(port).ok())
             && self.prometheus.port == 0
         {
@@ -198,28 +232,59 @@ impl Config {
         check_secrets(&self.keys.0)?;
         let ports = self.rtc.udp_ports();
         if ports.last < ports.first {
-            return Err(invalid("rtc.port_range_end", format!("{} is below the start {}", ports.last, ports.first)));
+            return Err(invalid(
+                "rtc.port_range_end",
+                format!("{} is below the start {}", ports.last, ports.first),
+            ));
         }
         if self.prometheus.username.is_empty() != self.prometheus.password.0.is_empty() {
-            return Err(invalid("prometheus", "set both username and password, or none".to_owned()));
+            return Err(invalid(
+                "prometheus",
+                "set both username and password, or none".to_owned(),
+            ));
         }
         if self.audio.active_level > 127 {
-            return Err(invalid("audio.active_level", "must be 0 to 127 (-dBov)".to_owned()));
+            return Err(invalid(
+                "audio.active_level",
+                "must be 0 to 127 (-dBov)".to_owned(),
+            ));
         }
         if self.audio.min_percentile > 100 {
-            return Err(invalid("audio.min_percentile", "must be 0 to 100".to_owned()));
+            return Err(invalid(
+                "audio.min_percentile",
+                "must be 0 to 100".to_owned(),
+            ));
         }
         if self.audio.update_interval < MIN_AUDIO_INTERVAL_MS {
-            return Err(invalid("audio.update_interval", format!("must be at least {MIN_AUDIO_INTERVAL_MS} ms")));
+            return Err(invalid(
+                "audio.update_interval",
+                format!("must be at least {MIN_AUDIO_INTERVAL_MS} ms"),
+            ));
         }
         if !LOG_LEVELS.contains(&self.logging.level.as_str()) {
-            return Err(invalid("logging.level", format!("`{}` is none of {}", self.logging.level, LOG_LEVELS.join(", "))));
+            return Err(invalid(
+                "logging.level",
+                format!(
+                    "`{}` is none of {}",
+                    self.logging.level,
+                    LOG_LEVELS.join(", ")
+                ),
+            ));
         }
         let known = EnabledCodecs::default();
-        for codec in self.room.enabled_codecs.0.iter().filter(|codec| !known.contains(&codec.mime)) {
+        for codec in self
+            .room
+            .enabled_codecs
+            .0
+            .iter()
+            .filter(|codec| !known.contains(&codec.mime))
+        {
             // `audio/rtx` does not exist, but LiveKit's own sample has had both.
             if !codec.mime.eq_ignore_ascii_case("audio/rtx") {
-                warnings.push(format!("`room.enabled_codecs`: {} is no codec that can be forwarded", codec.mime));
+                warnings.push(format!(
+                    "`room.enabled_codecs`: {} is no codec that can be forwarded",
+                    codec.mime
+                ));
             }
         }
         Ok(())
@@ -236,12 +301,23 @@ pub fn parse_keys(text: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     if text.trim().is_empty() {
         return Ok(BTreeMap::new());
     }
-    yaml(text).map_err(|_| invalid("keys", "expected lines of `key: secret`, with a space after the colon".to_owned()))
+    yaml(text).map_err(|_| {
+        invalid(
+            "keys",
+            "expected lines of `key: secret`, with a space after the colon".to_owned(),
+        )
+    })
 }
 
 fn check_secrets(secrets: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-    match secrets.iter().find(|(key, secret)| key.is_empty() || secret.is_empty()) {
-        Some((key, _)) => Err(invalid("keys", format!("key `{key}` has no name or no secret"))),
+    match secrets
+        .iter()
+        .find(|(key, secret)| key.is_empty() || secret.is_empty())
+    {
+        Some((key, _)) => Err(invalid(
+            "keys",
+            format!("key `{key}` has no name or no secret"),
+        )),
         None => Ok(()),
     }
 }
@@ -258,7 +334,10 @@ fn explain_unknown(key: &known::UnknownKey) -> String {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let wrap = |source| ConfigError::Read { path: path.to_owned(), source };
+    let wrap = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
     if fs::metadata(path).map_err(wrap)?.len() > MAX_FILE {
         return Err(ConfigError::TooLarge(path.to_owned()));
     }
@@ -268,7 +347,10 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 #[cfg(unix)]
 fn refuse_open_file(path: &Path) -> Result<(), ConfigError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata = fs::metadata(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let metadata = fs::metadata(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     if metadata.permissions().mode() & 0o007 != 0 {
         return Err(ConfigError::KeyFileOpen(path.to_owned()));
     }
@@ -285,5 +367,6 @@ fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     let options = serde_saphyr::options! {
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| ConfigError::Yaml(error.to_string()))
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| ConfigError::Yaml(error.to_string()))
 }

@@ -6,4 +6,8 @@
 
 pub mod auth;
 pub mod config;
+pub mod join;
+mod negotiation;
+pub mod room;
+mod session;
 pub mod signal;

@@ -1,10 +1,17 @@
 //! Configuration files: what is taken, warned about and refused.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
 
 use kith_server::config::{Config, ConfigError, PortRange, parse_keys};
 
 fn parse(text: &str) -> Config {
-    Config::parse(text).unwrap_or_else(|error| panic!("{error}\nin\n{text}")).config
+    Config::parse(text)
+        .unwrap_or_else(|error| panic!("{error}\nin\n{text}"))
+        .config
 }
 
 fn error(text: &str) -> String {
@@ -16,14 +23,29 @@ fn error(text: &str) -> String {
 
 #[test]
 fn nothing_gives_the_defaults() {
-    for text in ["", "\n", "# only a comment\n", "---\n", "rtc:\nroom:\nkeys:\nlogging:\nbind_addresses:\n"] {
+    for text in [
+        "",
+        "\n",
+        "# only a comment\n",
+        "---\n",
+        "rtc:\nroom:\nkeys:\nlogging:\nbind_addresses:\n",
+    ] {
         assert_eq!(parse(text), Config::default(), "{text:?}");
     }
     let config = Config::default();
     assert_eq!(config.port, 7880);
     assert_eq!(config.rtc.tcp_port, 7881);
-    assert_eq!(config.rtc.udp_ports(), PortRange { first: 50_000, last: 60_000 });
-    assert_eq!((config.room.empty_timeout, config.room.departure_timeout), (300, 20));
+    assert_eq!(
+        config.rtc.udp_ports(),
+        PortRange {
+            first: 50_000,
+            last: 60_000
+        }
+    );
+    assert_eq!(
+        (config.room.empty_timeout, config.room.departure_timeout),
+        (300, 20)
+    );
 }
 
 #[test]
@@ -53,12 +75,21 @@ keys:
   other: yes
 "#,
     );
-    assert_eq!(config.rtc.udp_port, Some(PortRange { first: 50_000, last: 50_003 }));
+    assert_eq!(
+        config.rtc.udp_port,
+        Some(PortRange {
+            first: 50_000,
+            last: 50_003
+        })
+    );
     assert!(config.rtc.use_external_ip);
     assert!(!config.room.auto_create);
     assert!(config.room.enabled_codecs.contains("video/H264"));
     assert!(!config.room.enabled_codecs.contains("video/VP8"));
-    assert_eq!(config.room.enabled_codecs.0[1].fmtp_line, "profile-level-id=42e01f");
+    assert_eq!(
+        config.room.enabled_codecs.0[1].fmtp_line,
+        "profile-level-id=42e01f"
+    );
     assert_eq!(config.limit.bytes_per_sec, 1_000_000);
     assert_eq!(config.limit.max_room_name_length, 256);
     assert_eq!(config.audio.active_level, 30);
@@ -76,7 +107,14 @@ keys:
 fn a_udp_port_may_be_a_number_or_text() {
     for text in ["7882", "\"7882\"", "7882-7882"] {
         let config = parse(&format!("rtc:\n  udp_port: {text}\n"));
-        assert_eq!(config.rtc.udp_port, Some(PortRange { first: 7882, last: 7882 }), "{text}");
+        assert_eq!(
+            config.rtc.udp_port,
+            Some(PortRange {
+                first: 7882,
+                last: 7882
+            }),
+            "{text}"
+        );
     }
     for text in ["0", "70000", "9-8", "x", "-1", "[1]"] {
         error(&format!("rtc:\n  udp_port: {text}\n"));
@@ -85,13 +123,28 @@ fn a_udp_port_may_be_a_number_or_text() {
 
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
-    assert_eq!(error("rtc:\n  tcp_prot: 1\n"), "unknown key `rtc.tcp_prot`; did you mean `rtc.tcp_port`?");
-    assert_eq!(error("pport: 1\n"), "unknown key `pport`; did you mean `port`?");
-    assert_eq!(error("rooms: {}\n"), "unknown key `rooms`; did you mean `room`?");
-    assert_eq!(error("tcp_port: 1\n"), "unknown key `tcp_port`; did you mean `rtc.tcp_port`?");
+    assert_eq!(
+        error("rtc:\n  tcp_prot: 1\n"),
+        "unknown key `rtc.tcp_prot`; did you mean `rtc.tcp_port`?"
+    );
+    assert_eq!(
+        error("pport: 1\n"),
+        "unknown key `pport`; did you mean `port`?"
+    );
+    assert_eq!(
+        error("rooms: {}\n"),
+        "unknown key `rooms`; did you mean `room`?"
+    );
+    assert_eq!(
+        error("tcp_port: 1\n"),
+        "unknown key `tcp_port`; did you mean `rtc.tcp_port`?"
+    );
     assert_eq!(error("zzz: 1\n"), "unknown key `zzz`");
     let both = error("zzz: 1\nlogging: {leve: info}\n");
-    assert!(both.contains("`zzz`") && both.contains("did you mean `logging.level`?"), "{both}");
+    assert!(
+        both.contains("`zzz`") && both.contains("did you mean `logging.level`?"),
+        "{both}"
+    );
 }
 
 #[test]
@@ -112,7 +165,10 @@ fn keys_of_later_features_are_taken_with_a_warning() {
 #[test]
 fn old_names_still_count() {
     let config = parse("prometheus_port: 6000\nlog_level: debug\n");
-    assert_eq!((config.prometheus.port, config.logging.level.as_str()), (6000, "debug"));
+    assert_eq!(
+        (config.prometheus.port, config.logging.level.as_str()),
+        (6000, "debug")
+    );
     let config = parse("log_level: debug\nlogging: {level: error}\n");
     assert_eq!(config.logging.level, "error");
 }
@@ -124,7 +180,10 @@ fn values_that_make_no_sense_are_refused_by_name() {
         ("port: abc\n", "line 1"),
         ("bind_addresses: [not-an-ip]\n", "bind_addresses"),
         ("rtc: {node_ip: here}\n", "rtc.node_ip"),
-        ("rtc: {port_range_start: 9, port_range_end: 8}\n", "port_range_end"),
+        (
+            "rtc: {port_range_start: 9, port_range_end: 8}\n",
+            "port_range_end",
+        ),
         ("prometheus: {username: me}\n", "prometheus"),
         ("audio: {active_level: 128}\n", "audio.active_level"),
         ("audio: {min_percentile: 101}\n", "audio.min_percentile"),
@@ -163,26 +222,46 @@ fn a_key_file_wins_and_must_be_private() {
     let mut config = parse("keys: {inline: secret}\n");
     config.key_file = path.to_string_lossy().into_owned();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert!(matches!(config.api_keys(&mut Vec::new()), Err(ConfigError::KeyFileOpen(_))));
+    assert!(matches!(
+        config.api_keys(&mut Vec::new()),
+        Err(ConfigError::KeyFileOpen(_))
+    ));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let mut warnings = Vec::new();
     let keys = config.api_keys(&mut warnings).unwrap();
     assert_eq!(keys.first(), Some("file"));
     assert_eq!(warnings.len(), 1, "a short secret is worth a word");
     fs::remove_file(&path).unwrap();
-    assert!(matches!(config.api_keys(&mut Vec::new()), Err(ConfigError::Read { .. })));
-    assert!(matches!(Config::default().api_keys(&mut Vec::new()), Err(ConfigError::NoKeys)));
+    assert!(matches!(
+        config.api_keys(&mut Vec::new()),
+        Err(ConfigError::Read { .. })
+    ));
+    assert!(matches!(
+        Config::default().api_keys(&mut Vec::new()),
+        Err(ConfigError::NoKeys)
+    ));
 }
 
 #[test]
 fn development_mode_fills_what_the_file_leaves_open() {
     let mut config = Config::default();
     config.make_dev();
-    assert_eq!(config.rtc.udp_ports(), PortRange { first: 7882, last: 7882 });
+    assert_eq!(
+        config.rtc.udp_ports(),
+        PortRange {
+            first: 7882,
+            last: 7882
+        }
+    );
     assert_eq!(config.listen_addresses().unwrap().len(), 2);
     assert!(config.rtc.enable_loopback_candidate);
-    assert_eq!(config.api_keys(&mut Vec::new()).unwrap().first(), Some("devkey"));
-    let mut config = parse("bind_addresses: [\"\"]\nrtc: {udp_port: 9000}\nkeys: {k: s}\nlogging: {level: warn}\n");
+    assert_eq!(
+        config.api_keys(&mut Vec::new()).unwrap().first(),
+        Some("devkey")
+    );
+    let mut config = parse(
+        "bind_addresses: [\"\"]\nrtc: {udp_port: 9000}\nkeys: {k: s}\nlogging: {level: warn}\n",
+    );
     config.make_dev();
     assert_eq!(config.rtc.udp_ports().first, 9000);
     assert_eq!(config.api_keys(&mut Vec::new()).unwrap().first(), Some("k"));

@@ -47,7 +47,10 @@ const SECTIONS: &[(&str, &[(&str, Support)])] = &[
             ("trace", NoEffect),
         ],
     ),
-    ("prometheus", &[("port", Taken), ("username", Taken), ("password", Taken)]),
+    (
+        "prometheus",
+        &[("port", Taken), ("username", Taken), ("password", Taken)],
+    ),
     (
         "rtc",
         &[
@@ -146,11 +149,19 @@ const SECTIONS: &[(&str, &[(&str, Support)])] = &[
     ),
     (
         "video",
-        &[("dynacast_pause_delay", Later), ("codec_regression_threshold", Later), ("stream_tracker_manager", NoEffect)],
+        &[
+            ("dynacast_pause_delay", Later),
+            ("codec_regression_threshold", Later),
+            ("stream_tracker_manager", NoEffect),
+        ],
     ),
     (
         "agents",
-        &[("target_load", Later), ("enable_user_data_recording", Later), ("enable_user_data_redaction", Later)],
+        &[
+            ("target_load", Later),
+            ("enable_user_data_recording", Later),
+            ("enable_user_data_redaction", Later),
+        ],
     ),
     (
         "logging",
@@ -188,22 +199,32 @@ pub(super) struct KeyReport {
 
 pub(super) fn check_keys(file: &Value) -> KeyReport {
     let mut report = KeyReport::default();
-    let Value::Object(top) = file else { return report };
+    let Value::Object(top) = file else {
+        return report;
+    };
     for (key, value) in top {
         if let Some(support) = support("", key) {
             report.add(key.clone(), support, value);
         } else if section(key).is_some() {
             // An empty section is `null`; anything else that is no map is refused by the typed reading.
-            let Value::Object(inner) = value else { continue };
+            let Value::Object(inner) = value else {
+                continue;
+            };
             for (inner_key, value) in inner {
                 let path = format!("{key}.{inner_key}");
                 match support(key, inner_key) {
                     Some(support) => report.add(path, support, value),
-                    None => report.unknown.push(UnknownKey { nearest: nearest(key, inner_key), path }),
+                    None => report.unknown.push(UnknownKey {
+                        nearest: nearest(key, inner_key),
+                        path,
+                    }),
                 }
             }
         } else {
-            report.unknown.push(UnknownKey { nearest: nearest("", key), path: key.clone() });
+            report.unknown.push(UnknownKey {
+                nearest: nearest("", key),
+                path: key.clone(),
+            });
         }
     }
     report
@@ -229,24 +250,43 @@ fn asks_for_nothing(value: &Value) -> bool {
         Value::String(text) => text.is_empty(),
         Value::Array(items) => items.iter().all(asks_for_nothing),
         Value::Object(fields) => {
-            fields.get("enabled") == Some(&Value::Bool(false)) || fields.values().all(asks_for_nothing)
+            fields.get("enabled") == Some(&Value::Bool(false))
+                || fields.values().all(asks_for_nothing)
         }
     }
 }
 
 fn section(name: &str) -> Option<&'static [(&'static str, Support)]> {
-    SECTIONS.iter().find(|(section, _)| *section == name).map(|(_, keys)| *keys)
+    SECTIONS
+        .iter()
+        .find(|(section, _)| *section == name)
+        .map(|(_, keys)| *keys)
 }
 
 fn support(section_name: &str, key: &str) -> Option<Support> {
-    section(section_name)?.iter().find(|(known, _)| *known == key).map(|(_, support)| *support)
+    section(section_name)?
+        .iter()
+        .find(|(known, _)| *known == key)
+        .map(|(_, support)| *support)
 }
 
 /// The known key that was probably meant: the most similar one of the same section, or the same name elsewhere.
 fn nearest(section_name: &str, key: &str) -> Option<String> {
-    let join = |section: &str, key: &str| if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
-    let siblings = section(section_name).unwrap_or_default().iter().map(|(known, _)| *known);
-    let sections = SECTIONS.iter().map(|(name, _)| *name).filter(|name| section_name.is_empty() && !name.is_empty());
+    let join = |section: &str, key: &str| {
+        if section.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{section}.{key}")
+        }
+    };
+    let siblings = section(section_name)
+        .unwrap_or_default()
+        .iter()
+        .map(|(known, _)| *known);
+    let sections = SECTIONS
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| section_name.is_empty() && !name.is_empty());
     let similar = siblings
         .chain(sections)
         .map(|known| (distance(known, key), known))
@@ -255,8 +295,9 @@ fn nearest(section_name: &str, key: &str) -> Option<String> {
         .filter(|(distance, known)| *distance <= 1.max(known.len().min(key.len()) / 3))
         .map(|(_, known)| join(section_name, known));
     similar.or_else(|| {
-        let (name, _) =
-            SECTIONS.iter().find(|(name, keys)| *name != section_name && keys.iter().any(|(known, _)| *known == key))?;
+        let (name, _) = SECTIONS.iter().find(|(name, keys)| {
+            *name != section_name && keys.iter().any(|(known, _)| *known == key)
+        })?;
         Some(join(name, key))
     })
 }
@@ -270,7 +311,9 @@ fn distance(left: &str, right: &str) -> usize {
         let mut before = above_first + 1;
         for (cell, other) in row.iter_mut().skip(1).zip(right.chars()) {
             let above = *cell;
-            *cell = (diagonal + usize::from(letter != other)).min(above + 1).min(before + 1);
+            *cell = (diagonal + usize::from(letter != other))
+                .min(above + 1)
+                .min(before + 1);
             diagonal = above;
             before = *cell;
         }

@@ -33,7 +33,11 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
 
         fn visit_f64<E: de::Error>(self, number: f64) -> Result<u64, E> {
             // The cast saturates.
-            if number >= 0.0 { Ok(number as u64) } else { Err(E::custom("a number below 0")) }
+            if number >= 0.0 {
+                Ok(number as u64)
+            } else {
+                Err(E::custom("a number below 0"))
+            }
         }
     }
     deserializer.deserialize_any(Visitor)
