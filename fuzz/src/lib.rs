@@ -2,3 +2,4 @@
 //! assert what must hold for any input; the crates' own tests run them on random bytes too.
 
 pub mod media;
+pub mod sdp;
