@@ -73,12 +73,17 @@ pub fn write_rtp_header(
         // Lengths were checked by `for_elements`: a value is at most 255 bytes.
         let len = value.len() as u8;
         rest = if form.two_byte {
-            put(put(rest, &[*id, len])?, value)?
+            put_short(put_short(rest, &[*id, len])?, value)?
         } else {
-            put(put(rest, &[*id << 4 | len.wrapping_sub(1) & 0x0F])?, value)?
+            put_short(
+                put_short(rest, &[*id << 4 | len.wrapping_sub(1) & 0x0F])?,
+                value,
+            )?
         };
     }
-    rest.fill(0);
+    for byte in rest {
+        *byte = 0;
+    }
     Ok(FIXED_HEADER_LEN + 4 + total)
 }
 
@@ -111,6 +116,27 @@ impl ExtensionForm {
         let per_element = if two_byte { 2 } else { 1 };
         let words = (values + exts.len() * per_element).div_ceil(4);
         Ok(ExtensionForm { two_byte, words })
+    }
+}
+
+/// As [`put`], but without a call for the few bytes that most extension values have: measured, three elements take
+/// half of the time.
+#[inline]
+fn put_short<'b>(out: &'b mut [u8], bytes: &[u8]) -> Result<&'b mut [u8], WriteError> {
+    match (bytes, out) {
+        ([a], [to, rest @ ..]) => {
+            *to = *a;
+            Ok(rest)
+        }
+        ([a, b], [to_a, to_b, rest @ ..]) => {
+            (*to_a, *to_b) = (*a, *b);
+            Ok(rest)
+        }
+        ([a, b, c], [to_a, to_b, to_c, rest @ ..]) => {
+            (*to_a, *to_b, *to_c) = (*a, *b, *c);
+            Ok(rest)
+        }
+        (_, out) => put(out, bytes),
     }
 }
 

@@ -32,7 +32,7 @@ impl DecodeTargetIndication {
 /// One indication for each decode target, at most [`MAX_DECODE_TARGETS`].
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct DecodeTargetIndications {
-    /// Two bits each, target 0 lowest.
+    /// Two bits each as they come in the descriptor: the last target lowest.
     packed: u64,
     len: u8,
 }
@@ -55,7 +55,8 @@ impl DecodeTargetIndications {
         if target >= self.len() {
             return DecodeTargetIndication::NotPresent;
         }
-        DecodeTargetIndication::from_bits((self.packed >> (target * 2)) as u32)
+        let shift = (self.len() - 1 - target) * 2;
+        DecodeTargetIndication::from_bits((self.packed >> shift) as u32)
     }
 
     /// All of them, target 0 first.
@@ -65,13 +66,18 @@ impl DecodeTargetIndications {
     }
 
     pub(super) fn read(bits: &mut BitReader<'_>, count: usize) -> Option<Self> {
-        let mut indications = DecodeTargetIndications::default();
-        for _ in 0..count {
-            indications
-                .push(DecodeTargetIndication::from_bits(bits.bits(2)?))
-                .ok()?;
+        if count > MAX_DECODE_TARGETS {
+            return None;
         }
-        Some(indications)
+        // At most 64 bits, in two reads.
+        let first = count.min(16);
+        let high = u64::from(bits.bits(first as u32 * 2)?);
+        let rest = (count - first) as u32 * 2;
+        let low = u64::from(bits.bits(rest)?);
+        Some(DecodeTargetIndications {
+            packed: high << rest | low,
+            len: count as u8,
+        })
     }
 
     pub(super) fn write(&self, bits: &mut BitWriter<'_>) -> Result<(), WriteError> {
@@ -83,7 +89,7 @@ impl DecodeTargetIndications {
         if self.len() >= MAX_DECODE_TARGETS {
             return Err(WriteError::OutOfRange);
         }
-        self.packed |= (indication as u64) << (self.len * 2);
+        self.packed = self.packed << 2 | indication as u64;
         self.len += 1;
         Ok(())
     }

@@ -170,13 +170,7 @@ impl<'a> DependencyDescriptor<'a> {
     ) -> Result<Self, DependencyDescriptorError> {
         let truncated = DependencyDescriptorError::Truncated;
         let mut bits = BitReader::at(bytes, MANDATORY_LEN * 8);
-        let flags = ExtendedFlags {
-            structure: bits.flag().ok_or(truncated)?,
-            active_decode_targets: bits.flag().ok_or(truncated)?,
-            custom_indications: bits.flag().ok_or(truncated)?,
-            custom_frame_diffs: bits.flag().ok_or(truncated)?,
-            custom_chains: bits.flag().ok_or(truncated)?,
-        };
+        let flags = ExtendedFlags::from_bits(bits.bits(5).ok_or(truncated)?);
         let attached;
         let structure = if flags.structure {
             attached = TemplateStructure::read(&mut bits)?;

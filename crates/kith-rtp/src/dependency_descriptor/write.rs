@@ -49,6 +49,16 @@ impl DependencyDescriptor<'_> {
 }
 
 impl ExtendedFlags {
+    pub(super) fn from_bits(bits: u32) -> Self {
+        ExtendedFlags {
+            structure: bits & 0x10 != 0,
+            active_decode_targets: bits & 0x08 != 0,
+            custom_indications: bits & 0x04 != 0,
+            custom_frame_diffs: bits & 0x02 != 0,
+            custom_chains: bits & 0x01 != 0,
+        }
+    }
+
     /// The five bits; `None` if none is set, so that the mandatory fields suffice.
     fn to_bits(self) -> Option<u32> {
         let bits = u32::from(self.structure) << 4

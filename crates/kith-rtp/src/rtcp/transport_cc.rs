@@ -220,14 +220,21 @@ impl Chunk {
             Symbol::Reserved => None,
         };
         let count = count.min(self.left);
-        if let ChunkKind::Run(symbol) = self.kind {
-            return Some(size(symbol)? * usize::from(count));
+        match self.kind {
+            ChunkKind::Run(symbol) => Some(size(symbol)? * usize::from(count)),
+            ChunkKind::OneBit(bits) => {
+                // The two bits of the form shifted out, the symbols beyond the count too.
+                let symbols = u32::from(bits << 2) >> (16 - count);
+                Some(symbols.count_ones() as usize)
+            }
+            ChunkKind::TwoBit(_) => {
+                let mut sum = 0;
+                for _ in 0..count {
+                    sum += size(self.next_symbol())?;
+                }
+                Some(sum)
+            }
         }
-        let mut sum = 0;
-        for _ in 0..count {
-            sum += size(self.next_symbol())?;
-        }
-        Some(sum)
     }
 
     fn next_symbol(&mut self) -> Symbol {
