@@ -1,4 +1,11 @@
 //! Publishers that begin anew.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of test functions"
+)]
 mod ingress_support;
 
 use ingress_support::*;
@@ -144,4 +151,28 @@ fn another_codec_on_the_same_ssrc_is_reported_and_needs_a_key_frame() {
     assert_eq!(events.last(), Some(&started(100, Codec::Vp9)));
     harness.advance_ms(60);
     assert_eq!(harness.pli_times(100), [50]);
+}
+
+#[test]
+fn opus_between_red_is_no_other_codec() {
+    let mut harness = Harness::new(vec![audio_section()]);
+    for (seq, payload_type) in [(1, OPUS), (2, RED), (3, OPUS), (4, RED), (5, OPUS)] {
+        let packet = Rtp::audio(7, seq, 0)
+            .with(MID, b"0")
+            .payload_type(payload_type);
+        let packet = harness.rtp(packet).unwrap();
+        assert_eq!(
+            packet.codec,
+            if payload_type == RED {
+                Codec::Red
+            } else {
+                Codec::Opus
+            }
+        );
+    }
+    assert_eq!(
+        harness.take_events().len(),
+        2,
+        "Opus first, then RED for good"
+    );
 }

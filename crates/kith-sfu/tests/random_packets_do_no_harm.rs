@@ -1,6 +1,8 @@
 //! Whatever arrives: no panic, no table beyond its limit, no timer that never rests, valid RTCP out.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     reason = "test helpers outside of test functions"
 )]

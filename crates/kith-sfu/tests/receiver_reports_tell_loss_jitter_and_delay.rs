@@ -1,4 +1,11 @@
 //! Receiver reports (RFC 3550 section 6.4.1).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of test functions"
+)]
 mod ingress_support;
 
 use ingress_support::*;

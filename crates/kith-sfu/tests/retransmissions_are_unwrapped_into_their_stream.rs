@@ -1,4 +1,11 @@
 //! RTX (RFC 4588): pairing, unwrapping, and what it must not do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of test functions"
+)]
 mod ingress_support;
 
 use ingress_support::*;

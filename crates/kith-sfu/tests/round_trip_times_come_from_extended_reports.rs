@@ -1,4 +1,11 @@
 //! XR reference times and their answers (RFC 3611 sections 4.4 and 4.5).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of test functions"
+)]
 mod ingress_support;
 
 use std::time::Duration;

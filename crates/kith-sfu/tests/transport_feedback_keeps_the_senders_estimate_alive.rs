@@ -1,5 +1,12 @@
 //! Transport-wide congestion control feedback. A sender lowers its estimate when packets seem lost or feedback stays
 //! away, so every packet must be told, once at least, and in time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of test functions"
+)]
 mod ingress_support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -262,4 +269,18 @@ fn without_the_extension_there_is_no_feedback() {
         harness.advance_ms(10);
     }
     assert!(harness.feedbacks().is_empty());
+}
+
+#[test]
+fn feedback_names_a_stream_that_the_sender_knows() {
+    let mut harness = Harness::new(vec![video_section(vec![kith_sfu::LayerSpec::default()])]);
+    harness.rtp(Rtp::padding(0, 1, 0).twcc(1));
+    harness
+        .rtp(Rtp::video(7, 1, 0).with(MID, b"1").twcc(2))
+        .unwrap();
+    harness.rtp(Rtp::video(7, 2, 0).twcc(3)).unwrap();
+    harness.rtp(Rtp::padding(0, 2, 0).twcc(4));
+    harness.rtp(Rtp::video(999, 2, 0).payload_type(1).twcc(5));
+    harness.advance_ms(260);
+    assert_eq!(harness.feedbacks()[0].1.media, 7);
 }

@@ -1,4 +1,11 @@
 //! Key frames and sizes of all codecs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test helpers outside of test functions"
+)]
 mod ingress_support;
 
 use ingress_support::*;

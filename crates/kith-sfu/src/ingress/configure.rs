@@ -9,8 +9,8 @@ use super::receiver::TransportReceiver;
 use super::section::{MAX_LAYERS, Section};
 use crate::spec::{LayerSpec, ReceiveSection, ReceiveSpec};
 
-/// Sections that are looked at. A publisher has a handful; with three encodings each this bounds the receiver's memory
-/// to about 1 MiB.
+/// Sections that are looked at. A publisher has a handful; with three encodings each, and all their tables full, this
+/// bounds the receiver's memory to about 6 MiB.
 const MAX_SECTIONS: usize = 256;
 
 impl TransportReceiver {

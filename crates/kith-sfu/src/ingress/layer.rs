@@ -328,8 +328,7 @@ impl Layer {
             if self.frame_timestamp.replace(packet.timestamp()) != Some(packet.timestamp()) {
                 self.counters.frames += 1;
             }
-            let other_codec = self.codec.replace(media.codec) != Some(media.codec);
-            self.wants_start |= other_codec && self.kind == MediaKind::Video;
+            self.wants_start |= self.change_codec(media.codec) && self.kind == MediaKind::Video;
         }
         if self.kind == MediaKind::Video {
             let start = video::frame_start(media.codec, packet, context.dependency_descriptor_id);
@@ -343,6 +342,15 @@ impl Layer {
         }
         outcome.changed |= self.has_news();
         outcome.forward = Some((seq, self.epoch));
+    }
+
+    /// True if the encoding has another codec now. Opus within RED is none: libwebrtc sends frames that are too long for
+    /// redundancy as they are.
+    fn change_codec(&mut self, codec: Codec) -> bool {
+        if (self.codec, codec) == (Some(Codec::Red), Codec::Opus) {
+            return false;
+        }
+        self.codec.replace(codec) != Some(codec)
     }
 
     fn on_frame_start(&mut self, start: FrameStart, timestamp: u32, number: u64) {

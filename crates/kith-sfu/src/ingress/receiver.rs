@@ -123,9 +123,10 @@ impl TransportReceiver {
     ) -> Option<ReceivedPacket<'a>> {
         self.now = now;
         let view = RtpPacket::parse(packet).ok()?;
-        self.note_transport_sequence(now, &view);
         let ssrc = view.ssrc();
-        let binding = match self.bindings.get(ssrc) {
+        let bound = self.bindings.get(ssrc);
+        self.note_transport_sequence(now, &view, bound.is_some());
+        let binding = match bound {
             Some(binding) => binding,
             None => self.resolve(now, &view)?,
         };
@@ -346,7 +347,7 @@ impl TransportReceiver {
         }
     }
 
-    fn note_transport_sequence(&mut self, now: Instant, view: &RtpPacket<'_>) {
+    fn note_transport_sequence(&mut self, now: Instant, view: &RtpPacket<'_>, known_ssrc: bool) {
         if self.extensions.transport_wide_cc == 0 {
             return;
         }
@@ -355,11 +356,11 @@ impl TransportReceiver {
             .and_then(ext::TransportSequence::parse);
         if let Some(number) = number {
             let since_origin = self.since_origin(now);
+            self.transport_feedback.note_ssrc(view.ssrc(), known_ssrc);
             let wake = self.transport_feedback.on_packet(
                 now,
                 since_origin,
                 SeqNo(number.0),
-                view.ssrc(),
                 view.marker(),
             );
             if let Some(wake) = wake {

@@ -45,7 +45,10 @@ pub(super) struct FeedbackRecorder {
     last_sent: Instant,
     stale: u32,
     feedback_count: u8,
+    /// Named in reports. **It must be an SSRC that the sender knows as its own**: libwebrtc throws feedback away that names
+    /// another one, so probes with SSRC 0 and strangers do not count as long as there is a known one.
     media_ssrc: Ssrc,
+    media_ssrc_known: bool,
     due: bool,
 }
 
@@ -61,7 +64,16 @@ impl FeedbackRecorder {
             stale: 0,
             feedback_count: 0,
             media_ssrc: Ssrc(0),
+            media_ssrc_known: false,
             due: false,
+        }
+    }
+
+    /// `ssrc` sends packets that are counted; `known` is: it is one of the sender's media or RTX streams for sure.
+    pub(super) fn note_ssrc(&mut self, ssrc: Ssrc, known: bool) {
+        if known || !self.media_ssrc_known {
+            self.media_ssrc = ssrc;
+            self.media_ssrc_known = known;
         }
     }
 
@@ -72,7 +84,6 @@ impl FeedbackRecorder {
         now: Instant,
         since_origin: Duration,
         seq: SeqNo,
-        ssrc: Ssrc,
         marker: bool,
     ) -> Option<Instant> {
         let mark = mark(since_origin.as_micros() as u64 / TICK_MICROS);
@@ -104,7 +115,6 @@ impl FeedbackRecorder {
         }
         *slot = mark;
         self.next = self.next.min(number);
-        self.media_ssrc = ssrc;
         if self.held == 0 {
             self.oldest_held = now;
         }

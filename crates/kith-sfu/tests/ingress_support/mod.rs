@@ -269,6 +269,7 @@ pub enum Sent {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feedback {
+    pub media: u32,
     pub count: u8,
     pub base: u16,
     /// Number and arrival in microseconds since the receiver exists.
@@ -402,6 +403,7 @@ impl Harness {
                     assert_eq!(feedback.sender_ssrc, LOCAL);
                     let reference = feedback.reference_micros();
                     Sent::Feedback(Feedback {
+                        media: feedback.media_ssrc.0,
                         count: feedback.feedback_count,
                         base: feedback.base_sequence.0,
                         packets: feedback
