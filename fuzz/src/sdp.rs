@@ -29,8 +29,8 @@ pub fn description(data: &[u8]) {
                 (MediaKind::Application, _) => SectionDecision::Data,
                 (MediaKind::Other, _) => SectionDecision::Reject,
                 (_, 0) => SectionDecision::Inactive,
-                (_, 1) => SectionDecision::Send(sender()),
-                (_, 2) => SectionDecision::SendReceive(receive(), sender()),
+                (_, 1) => SectionDecision::Send(sender(index)),
+                (_, 2) => SectionDecision::SendReceive(receive(), sender(index)),
                 _ => SectionDecision::Receive(receive()),
             },
         )
@@ -47,8 +47,8 @@ pub fn description(data: &[u8]) {
         let _ = accept_answer(&description, &answered);
     }
     let mut plan = OfferPlan::new(false);
-    for section in description.media().iter().take(8) {
-        let _ = plan.add(section.kind, sender());
+    for (index, section) in description.media().iter().take(8).enumerate() {
+        let _ = plan.add(section.kind, sender(index));
     }
     if let Ok(ours) = offer(&local(), plan.sections()) {
         let _ = accept_answer(&ours, &description);
@@ -103,12 +103,12 @@ fn receive() -> ReceivePolicy {
     }
 }
 
-fn sender() -> SenderSpec {
+fn sender(number: usize) -> SenderSpec {
     SenderSpec {
         stream_id: "PA_x|TR_y".to_owned(),
         track_id: "TR_y".to_owned(),
-        ssrc: 1,
-        rtx_ssrc: Some(2),
+        ssrc: 2 * number as u32,
+        rtx_ssrc: Some(2 * number as u32 + 1),
         cname: "x".to_owned(),
         codecs: codecs(),
         extensions: extensions(),

@@ -100,6 +100,12 @@ pub enum NegotiationError {
     /// The peer chose DTLS roles that leave nobody, or both, to open the handshake.
     #[error("no DTLS role is left for one side")]
     SetupRole,
+    /// Two sources of ours have the same number. A client that demultiplexes by it refuses the whole description.
+    #[error("two of our sources have the SSRC {ssrc}")]
+    DuplicateSsrc {
+        /// The number.
+        ssrc: u32,
+    },
     /// What we wrote does not parse. Given names or candidates were not fit for SDP.
     #[error("description cannot be written: {0}")]
     Unwritable(#[from] SdpError),

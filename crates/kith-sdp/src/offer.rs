@@ -108,12 +108,9 @@ fn write_media(writer: &mut Writer, transport: &TransportLines<'_>, section: &Of
         mid: &section.mid,
     };
     writer.section_start(&start, transport);
+    // All of them in every offer: what one leaves out may never come back.
     for (id, uri) in &section.extensions {
-        let wanted = sender
-            .is_none_or(|sender| sender.extensions.is_empty() || sender.extensions.contains(uri));
-        if wanted {
-            writer.extension(*id, Direction::SendRecv, uri);
-        }
+        writer.extension(*id, Direction::SendRecv, uri);
     }
     let direction = Direction::new(sender.is_some(), false);
     writer.media_flow(direction, sender, true);

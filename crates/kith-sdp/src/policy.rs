@@ -15,8 +15,8 @@ pub struct LocalTransport {
     pub pwd: String,
     /// Hash function and digest, such as `sha-256 AA:BB:…`.
     pub fingerprint: String,
-    /// DTLS role that we want. In an answer to `actpass`: [`Setup::Active`] makes us open the handshake, everything
-    /// else makes us wait. In an offer: what is written, normally [`Setup::ActPass`].
+    /// DTLS role that we want in answers: [`Setup::Active`] makes us open the handshake where the offer leaves it to us,
+    /// everything else makes us wait. Offers always say `actpass`.
     pub setup: Setup,
     /// Candidates, with or without `a=` and `candidate:` in front. They are written into the first accepted section.
     pub candidates: Vec<String>,
@@ -96,7 +96,7 @@ pub struct SenderSpec {
     pub cname: String,
     /// Codecs that we may send, the most wanted first. In an offer of ours, empty means the section's whole table.
     pub codecs: Vec<CodecPreference>,
-    /// URIs of the header extensions that we may write. In an offer of ours the section's table is written as it is.
+    /// URIs of the header extensions that we may write, for answers. Offers of ours always have the section's whole table.
     pub extensions: Vec<String>,
     /// Feedback that we understand.
     pub feedback: Feedback,

@@ -1,5 +1,6 @@
 //! Writing descriptions line by line.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use crate::{
@@ -220,7 +221,18 @@ impl Writer {
 
     /// Parses what was written.
     pub(crate) fn finish(self) -> Result<SessionDescription, NegotiationError> {
-        Ok(SessionDescription::parse(&self.text)?)
+        let description = SessionDescription::parse(&self.text)?;
+        let mut ssrcs = HashSet::new();
+        for source in description
+            .media()
+            .iter()
+            .flat_map(|section| &section.ssrcs)
+        {
+            if !ssrcs.insert(source.ssrc) {
+                return Err(NegotiationError::DuplicateSsrc { ssrc: source.ssrc });
+            }
+        }
+        Ok(description)
     }
 }
 

@@ -39,14 +39,14 @@ fn exercise(text: &str, choice: u64) {
                 (MediaKind::Other, _) => SectionDecision::Reject,
                 (MediaKind::Audio, 1) => SectionDecision::Receive(receive_audio()),
                 (MediaKind::Audio, 2) => {
-                    SectionDecision::SendReceive(receive_audio(), send_audio(1))
+                    SectionDecision::SendReceive(receive_audio(), send_audio(index as u32))
                 }
-                (MediaKind::Audio, _) => SectionDecision::Send(send_audio(1)),
+                (MediaKind::Audio, _) => SectionDecision::Send(send_audio(index as u32)),
                 (MediaKind::Video, 1) => SectionDecision::Receive(receive_video()),
                 (MediaKind::Video, 2) => {
-                    SectionDecision::SendReceive(receive_video(), send_video(1))
+                    SectionDecision::SendReceive(receive_video(), send_video(index as u32))
                 }
-                (MediaKind::Video, _) => SectionDecision::Send(send_video(1)),
+                (MediaKind::Video, _) => SectionDecision::Send(send_video(index as u32)),
             },
         )
         .collect();

@@ -88,8 +88,12 @@ fn a_sender_narrows_the_table_but_never_renumbers_it() {
         lines_with(&lines, &["a=extmap:", "a=ssrc", "a=sendonly"]),
         [
             "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid",
+            "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
             "a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            "a=extmap:9 http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time",
+            "a=extmap:5 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay",
             "a=extmap:12 https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+            "a=extmap:13 urn:3gpp:video-orientation",
             "a=sendonly",
             "a=ssrc-group:FID 1001 2001",
             "a=ssrc:1001 cname:PA_a",
@@ -158,4 +162,15 @@ fn a_state_that_does_not_fit_the_kind_is_an_error() {
     sections[0].codecs = standard_codecs(MediaKind::Video);
     sections[0].extensions = standard_extensions(MediaKind::Video);
     assert!(offer(&local(), &sections).is_ok());
+}
+
+#[test]
+fn two_tracks_with_one_source_are_an_error() {
+    let mut plan = OfferPlan::new(true);
+    plan.add(MediaKind::Audio, send_audio(1)).unwrap();
+    plan.add(MediaKind::Audio, send_audio(1)).unwrap();
+    assert_eq!(
+        offer(&local(), plan.sections()),
+        Err(NegotiationError::DuplicateSsrc { ssrc: 1001 })
+    );
 }

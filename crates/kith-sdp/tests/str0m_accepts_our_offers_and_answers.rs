@@ -45,7 +45,7 @@ fn a_publisher_and_then_a_subscriber_on_one_connection() {
         Some("mic".into()),
         None,
     );
-    let layers = ["q", "h", "f"].map(|rid| SimulcastLayer::new(rid)).to_vec();
+    let layers = ["q", "h", "f"].map(SimulcastLayer::new).to_vec();
     let simulcast = Simulcast {
         send: layers,
         recv: Vec::new(),
