@@ -90,6 +90,8 @@ pub(super) struct Connections {
     /// Keys of connections that may have something to read.
     pub(super) readable: Vec<usize>,
     dirty: Vec<usize>,
+    /// Bound connections that were closed: transport, key and addresses (remote, local). Their transports are to be told.
+    pub(super) closed: Vec<(usize, usize, SocketAddr, SocketAddr)>,
     registry: Registry,
     first_token: usize,
     /// Buffer for reads and, while a frame is written, for that.
@@ -108,6 +110,7 @@ impl Connections {
             unbound: 0,
             readable: Vec::new(),
             dirty: Vec::new(),
+            closed: Vec::new(),
             registry,
             first_token,
             buffer: vec![0; READ_LEN].into_boxed_slice(),
@@ -463,8 +466,11 @@ impl Connections {
 
     fn remove(&mut self, key: usize) -> Option<Connection> {
         let connection = self.connections.try_remove(key)?;
-        if connection.peer.is_none() {
-            self.unbound -= 1;
+        match connection.peer {
+            Some(peer) => self
+                .closed
+                .push((peer, key, connection.remote, connection.local)),
+            None => self.unbound -= 1,
         }
         // Fails only for descriptors that are not watched.
         let _ = self

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use kith_rtp::Ssrc;
 use kith_rtp::rtcp::{self, ReportBlock, RtcpPacket};
 use kith_rtp::stun::{self, DatagramKind};
-use kith_sfu::{ReceptionReport, SenderReportInfo};
+use kith_sfu::SenderReportInfo;
 use kith_transport::tcp_framing::Deframer;
 use kith_transport::{Datagram, Input, Path, Protocol};
 use smallvec::SmallVec;
@@ -329,19 +329,7 @@ impl Shard {
             else {
                 continue;
             };
-            if subscription.down.ssrc() != block.ssrc {
-                // About the RTX stream, which says little: its packets are repetitions.
-                continue;
-            }
-            let report = ReceptionReport {
-                fraction_lost: block.fraction_lost,
-                cumulative_lost: block.cumulative_lost,
-                highest_sequence: block.highest_sequence,
-                jitter: block.jitter,
-                last_sender_report: block.last_sender_report,
-                delay_since_last_sender_report: block.delay_since_last_sender_report,
-            };
-            subscription.down.handle_receiver_report(&report, now);
+            subscription.down.handle_receiver_report(&block, now);
         }
     }
 
@@ -463,6 +451,32 @@ impl Shard {
         // Connections that became readable meanwhile were put into the new list.
         readable.append(&mut self.net.tcp.readable);
         self.net.tcp.readable = readable;
+    }
+
+    /// Tells the transports of closed connections that these ways are gone.
+    pub(super) fn tell_of_closed_connections(&mut self, now: Instant) {
+        while let Some((key, connection, remote, local)) = self.net.tcp.closed.pop() {
+            let Some(peer) = self.peers.get_mut(key) else {
+                continue;
+            };
+            let Some(position) = peer
+                .connections
+                .iter()
+                .position(|other| *other == connection)
+            else {
+                continue;
+            };
+            peer.connections.remove(position);
+            peer.transport.remove_path(
+                now,
+                Path {
+                    proto: Protocol::Tcp,
+                    local,
+                    remote,
+                },
+            );
+            self.touch(key);
+        }
     }
 
     /// Reads one connection. Returns whether more may wait.

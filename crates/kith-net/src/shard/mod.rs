@@ -296,7 +296,10 @@ impl Shard {
         self.take_records(now);
         self.take_datagrams();
         let now = Instant::now();
+        // Before keys of connections are given anew, and after reading.
+        self.tell_of_closed_connections(now);
         self.take_connections(now);
+        self.tell_of_closed_connections(now);
         self.fire_timers(now);
         self.ask_for_keyframes(now);
         self.settle_touched(now);
@@ -317,6 +320,7 @@ impl Shard {
             || self.readable.contains(&true)
             || self.acceptable.contains(&true)
             || !self.net.tcp.readable.is_empty()
+            || !self.net.tcp.closed.is_empty()
             || self.receivers.iter().flatten().any(|ring| !ring.is_empty())
     }
 

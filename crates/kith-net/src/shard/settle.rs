@@ -23,7 +23,10 @@ impl Shard {
         for key in keys.drain(..) {
             if let Some(peer) = self.peers.get_mut(key) {
                 peer.touched = false;
-                settle(peer, key, &mut self.net, now);
+                if settle(peer, key, &mut self.net, now) {
+                    peer.touched = true;
+                    self.touched.push(key);
+                }
                 let again = peer.next_timeout(now);
                 self.wheel.set(key, again);
                 if let Some(rtt) = peer.new_rtt.take() {
@@ -126,18 +129,10 @@ impl Shard {
     }
 }
 
-/// Polls one transport until it has nothing more.
-pub(super) fn settle(peer: &mut Peer, key: usize, net: &mut Net, now: Instant) {
+/// Polls one transport until it has nothing more, or (`true`) until the others shall have their turn.
+pub(super) fn settle(peer: &mut Peer, key: usize, net: &mut Net, now: Instant) -> bool {
     peer.update_path(key, net);
-    for _ in 0..MAX_POLLS {
-        if let Some(transmit) = peer.transport.poll_transmit() {
-            send(peer, key, net, &transmit);
-        } else if let Some(event) = peer.transport.poll_event() {
-            on_transport_event(peer, key, net, event, now);
-        } else {
-            break;
-        }
-    }
+    let mut more = poll_transport(peer, key, net, now);
     send_rtcp(peer, net, now);
     while let Some(event) = peer.receiver.poll_event() {
         on_ingress_event(peer, event);
@@ -147,20 +142,26 @@ pub(super) fn settle(peer: &mut Peer, key: usize, net: &mut Net, now: Instant) {
     }
     if peer.outlet.drain() && !peer.paused.is_empty() {
         for label in std::mem::take(&mut peer.paused) {
-            // A channel that is gone needs no resuming.
-            let _ = peer.transport.resume_reading(now, &label);
+            peer.transport.resume_reading(now, &label);
         }
-        // What the transport has held back meanwhile comes now; anything that is left is found by the next timer or datagram.
-        for _ in 0..MAX_POLLS {
-            if let Some(transmit) = peer.transport.poll_transmit() {
-                send(peer, key, net, &transmit);
-            } else if let Some(event) = peer.transport.poll_event() {
-                on_transport_event(peer, key, net, event, now);
-            } else {
-                break;
-            }
+        // What the transport has held back meanwhile comes now.
+        more |= poll_transport(peer, key, net, now);
+    }
+    more
+}
+
+/// Takes events, which may give the transport more to send, then what there is to send. Returns whether there is more.
+fn poll_transport(peer: &mut Peer, key: usize, net: &mut Net, now: Instant) -> bool {
+    for _ in 0..MAX_POLLS {
+        if let Some(event) = peer.transport.poll_event() {
+            on_transport_event(peer, key, net, event, now);
+        } else if let Some(transmit) = peer.transport.poll_transmit() {
+            send(peer, key, net, &transmit);
+        } else {
+            return false;
         }
     }
+    true
 }
 
 /// Sends a datagram of the transport's own: STUN, DTLS, SCTP.
