@@ -12,7 +12,10 @@
 
 use bytes::{BufMut, Bytes};
 
-use crate::livekit::data_packet::Kind;
+use crate::{
+    livekit::data_packet::Kind,
+    wire::{Fields, Value},
+};
 
 const KIND: u32 = 1;
 const USER: u32 = 2;
@@ -29,24 +32,7 @@ const USER_DESTINATION_IDENTITIES: u32 = 6;
 const USER_NONCE: u32 = 11;
 
 /// Why bytes are no data packet that can be relayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DataPacketError {
-    /// A field ends after the bytes do.
-    #[error("data packet is cut off")]
-    Truncated,
-    /// A number of more than 64 bits, or a tag of more than 32.
-    #[error("data packet has a number out of range")]
-    Overflow,
-    /// Field number 0 or a group.
-    #[error("data packet has a field that protobuf 3 does not allow")]
-    BadField,
-    /// A field that we know has a wire type that it cannot have.
-    #[error("field {0} of a data packet has the wrong wire type")]
-    WireType(u32),
-    /// A string is not UTF-8.
-    #[error("field {0} of a data packet is not UTF-8")]
-    Utf8(u32),
-}
+pub use crate::wire::WireError as DataPacketError;
 
 /// Which payload a data packet carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -294,114 +280,6 @@ fn users<'a>(bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
 
 /// Bytes of a tag below field 2048 and a 32-bit length, at most.
 const MAX_HEADER: usize = 7;
-
-#[derive(Clone, Copy)]
-enum Value<'a> {
-    Varint(u64),
-    Bytes(&'a [u8]),
-    Fixed,
-}
-
-#[derive(Clone, Copy)]
-struct Field<'a> {
-    number: u32,
-    value: Value<'a>,
-    /// Tag, length and content.
-    raw: &'a [u8],
-}
-
-impl<'a> Field<'a> {
-    fn varint(&self) -> Result<u64, DataPacketError> {
-        match self.value {
-            Value::Varint(value) => Ok(value),
-            _ => Err(DataPacketError::WireType(self.number)),
-        }
-    }
-
-    fn bytes(&self) -> Result<&'a [u8], DataPacketError> {
-        match self.value {
-            Value::Bytes(bytes) => Ok(bytes),
-            _ => Err(DataPacketError::WireType(self.number)),
-        }
-    }
-
-    fn text(&self) -> Result<&'a str, DataPacketError> {
-        str::from_utf8(self.bytes()?).map_err(|_| DataPacketError::Utf8(self.number))
-    }
-}
-
-/// Iterates over the fields of one message. Ends after the first error.
-#[derive(Clone, Copy)]
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, DataPacketError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = read_field(self.0);
-        self.0 = match &field {
-            Ok(field) => self.0.get(field.raw.len()..).unwrap_or_default(),
-            Err(_) => &[],
-        };
-        Some(field)
-    }
-}
-
-fn read_field(bytes: &[u8]) -> Result<Field<'_>, DataPacketError> {
-    let (tag, rest) = read_varint(bytes)?;
-    let tag = u32::try_from(tag).map_err(|_| DataPacketError::Overflow)?;
-    let number = tag >> 3;
-    if number == 0 {
-        return Err(DataPacketError::BadField);
-    }
-    let (value, rest) = match tag & 7 {
-        0 => {
-            let (value, rest) = read_varint(rest)?;
-            (Value::Varint(value), rest)
-        }
-        1 => (
-            Value::Fixed,
-            rest.get(8..).ok_or(DataPacketError::Truncated)?,
-        ),
-        2 => {
-            let (len, rest) = read_varint(rest)?;
-            let len = usize::try_from(len).map_err(|_| DataPacketError::Truncated)?;
-            let (content, rest) = rest
-                .split_at_checked(len)
-                .ok_or(DataPacketError::Truncated)?;
-            (Value::Bytes(content), rest)
-        }
-        5 => (
-            Value::Fixed,
-            rest.get(4..).ok_or(DataPacketError::Truncated)?,
-        ),
-        _ => return Err(DataPacketError::BadField),
-    };
-    let raw = bytes.get(..bytes.len() - rest.len()).unwrap_or_default();
-    Ok(Field { number, value, raw })
-}
-
-fn read_varint(bytes: &[u8]) -> Result<(u64, &[u8]), DataPacketError> {
-    let mut value = 0u64;
-    for (index, &byte) in bytes.iter().enumerate().take(10) {
-        // The tenth byte has room for one bit.
-        if index == 9 && byte > 1 {
-            return Err(DataPacketError::Overflow);
-        }
-        value |= u64::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            return Ok((value, bytes.get(index + 1..).unwrap_or_default()));
-        }
-    }
-    Err(if bytes.len() < 10 {
-        DataPacketError::Truncated
-    } else {
-        DataPacketError::Overflow
-    })
-}
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use prost::Message;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
-use crate::livekit::{SignalRequest, SignalResponse};
+use crate::livekit::{JoinRequest, SignalRequest, SignalResponse};
 
 /// The messages of this crate as a serialized `FileDescriptorSet`.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -60,6 +60,10 @@ impl JsonMessage for SignalRequest {
 
 impl JsonMessage for SignalResponse {
     const FULL_NAME: &'static str = "livekit.SignalResponse";
+}
+
+impl JsonMessage for JoinRequest {
+    const FULL_NAME: &'static str = "livekit.JoinRequest";
 }
 
 impl JsonMessage for crate::livekit::RoomConfiguration {
@@ -129,7 +133,7 @@ where
     })
 }
 
-fn descriptor<M: JsonMessage>() -> Result<MessageDescriptor, JsonError> {
+pub(crate) fn descriptor<M: JsonMessage>() -> Result<MessageDescriptor, JsonError> {
     POOL.as_ref()
         .and_then(|pool| pool.get_message_by_name(M::FULL_NAME))
         .ok_or(JsonError::Unknown(M::FULL_NAME))
