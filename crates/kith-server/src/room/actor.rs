@@ -93,16 +93,16 @@ pub(super) async fn run(
         };
         tokio::select! {
             Some(input) = inputs.recv() => {
-                room.now = Instant::now();
+                room.now = now();
                 handle(&mut room, input);
             }
             Some(event) = events.recv() => {
-                room.now = Instant::now();
+                room.now = now();
                 room.on_event(event);
             }
             () = timeout => {}
         }
-        room.now = Instant::now();
+        room.now = now();
         for _ in 0..BATCH {
             let mut idle = true;
             if let Ok(input) = inputs.try_recv() {
@@ -129,6 +129,11 @@ pub(super) async fn run(
             Input::Request { .. } | Input::SignalClosed { .. } => {}
         }
     }
+}
+
+/// The runtime's clock, which a test may hold.
+pub(super) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
 }
 
 fn handle(room: &mut Room, input: Input) {

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
 };
 
 use kith_proto::livekit::DisconnectReason;
@@ -105,7 +104,7 @@ impl RoomManager {
             request.room_config.as_ref(),
             mailbox.clone(),
             sink,
-            Instant::now(),
+            actor::now(),
         );
         let manager = self.clone();
         let name = request.room.clone();
