@@ -22,11 +22,12 @@ const PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(
     sctp_proto::DEFAULT_SCTP_PORT,
 ));
 
-/// The engine's default timers (3 s at first, 1 to 60 s later) are those of the open Internet in 1990. These are libwebrtc's, save the
-/// upper bound: when the path comes back after an outage, data should not sit out a minute.
+/// The engine's default timers (3 s at first, 1 to 60 s later) are those of the open Internet in 1990. The first two are libwebrtc's;
+/// the upper bound is such that a few losses in a row, or an outage, do not hold up data for longer than they last. A packet every
+/// two seconds congests nothing.
 const RTO_INITIAL_MS: u64 = 500;
 const RTO_MIN_MS: u64 = 400;
-const RTO_MAX_MS: u64 = 5_000;
+const RTO_MAX_MS: u64 = 2_000;
 
 /// Settings of the engine.
 pub(crate) fn config(max_message_size: u32) -> Arc<TransportConfig> {
