@@ -47,10 +47,10 @@ impl Dependencies {
         self.indications.get(target) != DecodeTargetIndication::NotPresent
     }
 
-    /// Distance to the previous frame of a chain, 0 if it begins here.
-    pub(super) fn chain_diff(&self, chain: u8) -> Option<u8> {
-        let known = self.chain_diffs.get(..usize::from(self.chain_count))?;
-        known.get(usize::from(chain)).copied()
+    /// Distance to the previous frame of each chain, 0 if it begins here. At most eight.
+    pub(super) fn chain_diffs(&self) -> &[u8] {
+        let count = usize::from(self.chain_count);
+        self.chain_diffs.get(..count).unwrap_or_default()
     }
 }
 

@@ -47,8 +47,9 @@ pub(super) struct History {
     end: u64,
     /// Records from this position on are intact.
     intact_from: u64,
-    /// When the ring of bytes last came round.
+    /// When the ring of bytes last came round, and at which position.
     bytes_turned: u64,
+    turned_at: u64,
     /// What was read from the packet with number `seq` is at `seq % slots.len()`.
     slots: Vec<StoredPacket>,
     /// Dependency descriptors, parallel to `slots`; empty until the first one.
@@ -68,6 +69,7 @@ impl History {
             end: 0,
             intact_from: 0,
             bytes_turned: 0,
+            turned_at: 0,
             slots: Vec::new(),
             dependencies: Vec::new(),
             slots_turned: 0,
@@ -200,11 +202,16 @@ impl History {
             if left < self.bytes.len() {
                 self.end += left as u64;
             }
-            let soon = now.saturating_sub(self.bytes_turned) < KEEP_US;
-            if soon && self.bytes.len() < self.limits.max_bytes {
+            // What was written in the time since gives the rate; since it grew last it was less than a full turn.
+            let elapsed = now.saturating_sub(self.bytes_turned);
+            let written = self.end - self.turned_at;
+            let holds_too_little =
+                elapsed.saturating_mul(self.bytes.len() as u64) < KEEP_US.saturating_mul(written);
+            if holds_too_little && self.bytes.len() < self.limits.max_bytes {
                 self.grow_bytes();
             }
             self.bytes_turned = now;
+            self.turned_at = self.end;
         }
     }
 

@@ -52,14 +52,13 @@ pub(super) struct Timeline {
     clock_rate: u32,
     segments: [Segment; SEGMENTS],
     current: u8,
-    /// The newest timestamp that was sent, its source, and its arrival in µs of the hub's clock.
+    /// The newest timestamp that was sent, and the arrival of its packet in µs of the hub's clock.
     last: Option<Last>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
     sent: u32,
-    source: u32,
     arrival: u64,
 }
 
@@ -160,7 +159,8 @@ impl Timeline {
         let Some(last) = self.last else {
             return false;
         };
-        let step = packet.timestamp.wrapping_sub(last.source) as i32;
+        let sent = packet.timestamp.wrapping_add(self.current().shift);
+        let step = sent.wrapping_sub(last.sent) as i32;
         let clock = self.clock_rate as i32;
         if step >= -LONG_STEP_BACK_S * clock && step <= LONG_STEP_S * clock {
             return false;
@@ -192,7 +192,6 @@ impl Timeline {
             last => {
                 *last = Some(Last {
                     sent,
-                    source: packet.timestamp,
                     arrival: packet.arrival,
                 });
             }

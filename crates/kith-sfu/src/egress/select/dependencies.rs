@@ -1,9 +1,10 @@
 //! Layers by the dependency descriptor: decode targets and the chains that protect them (AV1 RTP payload specification,
 //! appendix A).
 //!
-//! A decode target is switched to at a frame that says `Switch` for it, **provided the previous frame of the target's
-//! chain was forwarded**, or the chain begins there. That covers all structures alike: spatial layers that depend on
-//! each other (L3T3) or only on key frames (L3T3_KEY), and those that do not (S3T3).
+//! A decode target is switched to at a frame that says `Switch` for it, **provided no frame of the target's chain was
+//! left out since the chain began**. That covers all structures alike: spatial layers that depend on each other (L3T3)
+//! or only on key frames (L3T3_KEY), and those that do not (S3T3). Frames that are missing do not count as left out: the
+//! publisher repeats them, or the subscriber asks for a key frame.
 
 use kith_rtp::LayerId;
 use kith_rtp::dependency_descriptor::DecodeTargetIndication;
@@ -26,7 +27,9 @@ pub(super) struct TargetSelector {
     /// The structure that `current` is of.
     structure: u16,
     wanted: Wanted,
-    sent: SentFrames,
+    left_out: Frames,
+    /// One bit for each chain of which a frame was left out since it began.
+    broken: u8,
     /// The frame being chosen for, and the choice.
     frame: Option<(u16, bool)>,
     /// Frames since what is forwarded and what is wanted differ.
@@ -45,15 +48,15 @@ struct Wanted {
     fitting: u32,
 }
 
-/// Which of the last 128 frames were forwarded.
+/// Some of the last 128 frames.
 #[derive(Clone, Copy, Debug, Default)]
-struct SentFrames {
+struct Frames {
     newest: u16,
     /// Bit n: frame `newest - n`.
     bits: u128,
 }
 
-impl SentFrames {
+impl Frames {
     fn note(&mut self, frame: u16) {
         let ahead = frame.wrapping_sub(self.newest) as i16;
         if ahead > 0 || self.bits == 0 {
@@ -69,12 +72,21 @@ impl SentFrames {
         let back = self.newest.wrapping_sub(frame);
         self.bits.checked_shr(back.into()).unwrap_or(0) & 1 != 0
     }
+
+    /// Whether `frame` is too old to be known.
+    fn has_forgotten(&self, frame: u16) -> bool {
+        let back = self.newest.wrapping_sub(frame);
+        (128..0x8000).contains(&back)
+    }
 }
 
 impl TargetSelector {
     /// A stream begins. The frames that were sent are forgotten: their numbers belong to another stream.
     pub(super) fn restart(&mut self) {
-        *self = TargetSelector::default();
+        *self = TargetSelector {
+            broken: u8::MAX,
+            ..TargetSelector::default()
+        };
     }
 
     pub(super) fn layer(&self) -> LayerId {
@@ -105,6 +117,7 @@ impl TargetSelector {
             let structure = structure.filter(|it| dependencies.is_of(it));
             let forward = match structure {
                 Some(structure) => {
+                    self.follow_chains(dependencies);
                     let before = self.current;
                     self.choose_target(packet, dependencies, structure, limit);
                     switched = before.is_some() && before != self.current;
@@ -114,15 +127,20 @@ impl TargetSelector {
                 // Its structure was lost; the receiver may have a better memory.
                 None => true,
             };
-            if forward {
-                self.sent.note(dependencies.frame_number);
+            if !forward {
+                self.left_out.note(dependencies.frame_number);
             }
             self.frame = Some((dependencies.frame_number, forward));
         }
         let forward = self.frame.is_some_and(|(_, forward)| forward);
         let ends_here = packet.flags.has(Flags::FRAME_END) && packet.spatial == self.layer.spatial;
         let restricts = dependencies.active & !self.wanted_mask(structure) != 0;
-        let signals = switched || (dependencies.attaches_structure && restricts);
+        // Where a structure is attached all targets are active unless it is said otherwise.
+        let signals = if dependencies.attaches_structure {
+            restricts
+        } else {
+            switched
+        };
         Choice {
             forward,
             last_of_picture: forward && (marker || ends_here),
@@ -136,15 +154,14 @@ impl TargetSelector {
         let Some(dependencies) = dependencies else {
             return true;
         };
-        let frame = dependencies.frame_number;
-        if self.sent.has(frame) {
-            return true;
+        if self.left_out.has(dependencies.frame_number) {
+            return false;
         }
         let wanted = self
             .current
             .is_none_or(|target| dependencies.is_in(target.into()));
-        if wanted {
-            self.sent.note(frame);
+        if !wanted {
+            self.left_out.note(dependencies.frame_number);
         }
         wanted
     }
@@ -223,19 +240,25 @@ impl TargetSelector {
         }
     }
 
+    /// Finds out which chains are whole up to this frame.
+    fn follow_chains(&mut self, dependencies: &Dependencies) {
+        for (chain, diff) in dependencies.chain_diffs().iter().enumerate() {
+            let before = dependencies.frame_number.wrapping_sub((*diff).into());
+            if *diff == 0 {
+                self.broken &= !(1 << chain);
+            } else if self.left_out.has(before) || self.left_out.has_forgotten(before) {
+                self.broken |= 1 << chain;
+            }
+        }
+    }
+
     fn can_switch(&self, dependencies: &Dependencies, structure: &Structure, target: u8) -> bool {
         let indication = dependencies.indications.get(target.into());
         if indication != DecodeTargetIndication::Switch {
             return false;
         }
         match structure.chain_of(target.into()) {
-            Some(chain) => match dependencies.chain_diff(chain) {
-                Some(0) => true,
-                Some(diff) => self
-                    .sent
-                    .has(dependencies.frame_number.wrapping_sub(diff.into())),
-                None => false,
-            },
+            Some(chain) => self.broken.checked_shr(chain.into()).unwrap_or(1) & 1 == 0,
             // Unprotected: only the frame rate can change without a key frame.
             None => structure.target_layer(target.into()).spatial == self.layer.spatial,
         }

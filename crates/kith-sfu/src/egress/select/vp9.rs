@@ -13,6 +13,8 @@ pub(super) struct Vp9Selector {
     spatial: u8,
     /// Whether the current picture's temporal layer is forwarded.
     forward_picture: bool,
+    /// The current picture added a spatial layer, and may add more.
+    rises: bool,
     /// The temporal layer of the current picture, if it is forwarded and others can be added after it.
     opens_above: Option<u8>,
 }
@@ -39,16 +41,20 @@ impl Vp9Selector {
                 self.opens_above = Some(packet.temporal);
             }
             self.spatial = self.spatial.min(limit.spatial);
+            self.rises = false;
         }
         let layer = packet.spatial;
+        self.rises |= packet.flags.has(Flags::KEYFRAME_START);
         let begins_anew =
             packet.flags.has(Flags::FRAME_START) && !packet.flags.has(Flags::INTER_PICTURE);
         // One step at a time: a layer is of no use without the one below it.
         if layer == self.spatial + 1 && layer <= limit.spatial && begins_anew {
             self.spatial = layer;
+            self.rises = true;
         }
         let forward = self.forward_picture && layer <= self.spatial;
-        let ends_here = packet.flags.has(Flags::FRAME_END) && layer == self.spatial;
+        let is_top = layer == self.spatial && (layer == limit.spatial || !self.rises);
+        let ends_here = is_top && packet.flags.has(Flags::FRAME_END);
         Choice {
             forward,
             last_of_picture: forward && (packet.flags.has(Flags::MARKER) || ends_here),
