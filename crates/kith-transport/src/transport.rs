@@ -116,7 +116,7 @@ impl Transport {
         if self.over {
             return Err(SetRemoteError::Closed);
         }
-        self.now = now;
+        self.tick(now);
         if let Some(dtls) = &self.dtls {
             if dtls.expected() != remote.fingerprint {
                 return Err(SetRemoteError::FingerprintChanged);
@@ -154,7 +154,7 @@ impl Transport {
 
     /// Forgets a 5-tuple, because its TCP connection is closed.
     pub fn remove_path(&mut self, now: Instant, path: Path) {
-        self.now = now;
+        self.tick(now);
         self.ice.remove_path(now, &path);
         self.after_ice();
     }
@@ -194,7 +194,7 @@ impl Transport {
             }
             _ if self.over => Err(Dropped::Closed),
             [0..=3, ..] => {
-                self.now = now;
+                self.tick(now);
                 self.ice.handle_stun(now, path, data)?;
                 self.after_ice();
                 Ok(Input::None)
@@ -242,7 +242,7 @@ impl Transport {
         if self.over {
             return;
         }
-        self.now = now;
+        self.tick(now);
         self.ice.handle_timeout(now);
         self.after_ice();
         if self
@@ -312,7 +312,7 @@ impl Transport {
         payload: &[u8],
         binary: bool,
     ) -> Result<(), SendDataError> {
-        self.now = now;
+        self.tick(now);
         self.sctp.send(label, payload, binary)
     }
 
@@ -330,7 +330,7 @@ impl Transport {
 
     /// Delivers messages with this label again.
     pub fn resume_reading(&mut self, now: Instant, label: &DataLabel) {
-        self.now = now;
+        self.tick(now);
         self.sctp.resume_reading(label);
     }
 
@@ -339,7 +339,7 @@ impl Transport {
         if self.over {
             return;
         }
-        self.now = now;
+        self.tick(now);
         self.drive_dtls(|dtls, now, sink| dtls.close(now, sink));
         self.end();
     }
@@ -349,7 +349,7 @@ impl Transport {
         if self.dtls.is_none() {
             return Err(Dropped::DtlsNotExpected);
         }
-        self.now = now;
+        self.tick(now);
         if self.receiver.is_none() {
             self.handshake_path = Some(path);
         }
@@ -436,6 +436,11 @@ impl Transport {
             self.events.push_back(event);
             self.end();
         }
+    }
+
+    /// Time does not go back, whatever a caller remembers.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 
     fn fail(&mut self, reason: FailReason) {
