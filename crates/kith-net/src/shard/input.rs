@@ -157,15 +157,12 @@ impl Shard {
         };
         match peer.transport.handle_input(now, datagram) {
             Ok(Input::Rtp(packet)) => {
-                if let Some(packet) = peer.receiver.handle_rtp(now, packet) {
-                    if let Some(feed) = self
-                        .media
-                        .feed_key(packet.publication)
-                        .and_then(|key| self.media.feeds.get(key))
-                    {
-                        for shard in &feed.shards {
-                            self.links.push(*shard, |ring| ring.push_media(&packet));
-                        }
+                if let Some(mut packet) = peer.receiver.handle_rtp(now, packet)
+                    && let Some(feed) = self.media.feed(packet.publication)
+                {
+                    packet.epoch = packet.epoch.wrapping_add(feed.epoch_base);
+                    for shard in &feed.shards {
+                        self.links.push(*shard, |ring| ring.push_media(&packet));
                     }
                     self.media
                         .forward(&packet, &mut self.peers, &mut self.dirty, now);
@@ -279,17 +276,15 @@ impl Shard {
                 reports.push(report);
             }
         });
-        for report in &reports {
-            self.media.on_sender_report(report);
-            if let Some(feed) = self
-                .media
-                .feed_key(report.publication)
-                .and_then(|key| self.media.feeds.get(key))
-            {
-                for shard in &feed.shards {
-                    self.tell(*shard, Message::SenderReport(*report));
-                }
+        for report in &mut reports {
+            let Some(feed) = self.media.feed(report.publication) else {
+                continue;
+            };
+            report.epoch = report.epoch.wrapping_add(feed.epoch_base);
+            for shard in &feed.shards {
+                self.tell(*shard, Message::SenderReport(*report));
             }
+            self.media.on_sender_report(report);
         }
         for packet in rtcp::packets(bytes).flatten() {
             match packet {

@@ -22,8 +22,11 @@ pub(super) struct Feed {
     pub(super) id: PublicationId,
     /// What the publisher said; `None` while the publication does not exist (yet, or any more).
     pub(super) spec: Option<HubSpec>,
-    /// The packets, while somebody here subscribes to an existing publication.
+    /// The packets, while somebody here subscribes to a publication that exists or has existed.
     pub(super) hub: Option<TrackHub>,
+    /// Only on the publisher's shard: what is added to the epochs that the receive side counts. It grows when a publication that
+    /// was removed comes back, for which the receive side counts anew.
+    pub(super) epoch_base: u32,
     /// Slab keys of the subscriptions here.
     pub(super) subscribers: Vec<usize>,
     /// Only on the publisher's shard: its slab key.
@@ -125,6 +128,9 @@ impl Links {
     }
 }
 
+/// Epochs that a publication may have before it is removed and comes back: each is another SSRC or a restart of the publisher.
+const EPOCHS_PER_LIFE: u32 = 1 << 16;
+
 /// What to tell another shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FeedChange {
@@ -153,6 +159,10 @@ impl Media {
         self.by_publication.get(&publication).copied()
     }
 
+    pub(super) fn feed(&self, publication: PublicationId) -> Option<&Feed> {
+        self.feeds.get(self.feed_key(publication)?)
+    }
+
     pub(super) fn subscription_key(&self, subscription: SubscriptionId) -> Option<usize> {
         self.by_subscription.get(&subscription).copied()
     }
@@ -169,6 +179,7 @@ impl Media {
                 id: publication,
                 spec: None,
                 hub: None,
+                epoch_base: 0,
                 subscribers: Vec::new(),
                 publisher: None,
                 shards: Vec::new(),
@@ -295,7 +306,9 @@ impl Media {
         let Some(feed) = self.feeds.get_mut(subscription.feed) else {
             return;
         };
-        let Some(hub) = &feed.hub else { return };
+        let Some(hub) = feed.hub.as_ref().filter(|_| feed.spec.is_some()) else {
+            return;
+        };
         if let Some(layer) = subscription.down.poll_keyframe_request(hub, now) {
             want_keyframe(
                 feed,
@@ -327,6 +340,9 @@ impl Feed {
         if self.spec == spec {
             return false;
         }
+        if self.spec.is_none() {
+            self.epoch_base = self.epoch_base.wrapping_add(EPOCHS_PER_LIFE);
+        }
         self.spec = spec;
         self.update_hub();
         true
@@ -340,25 +356,24 @@ impl Feed {
             .unwrap_or(0)
     }
 
-    /// Makes, changes or drops the hub so that it exists exactly while it is of use. A publication that nobody here subscribes to
-    /// is not stored.
+    /// Makes, changes or drops the hub so that it exists while it is of use. A publication that nobody here subscribes to is not
+    /// stored. The hub of a removed one stays, for the subscribers' clocks to go on should it come back.
     fn update_hub(&mut self) {
-        match (self.spec, &mut self.hub) {
-            (Some(spec), Some(hub)) if !self.subscribers.is_empty() => {
-                let same = HubSpec {
+        if self.subscribers.is_empty() {
+            self.hub = None;
+            return;
+        }
+        let Some(spec) = self.spec else { return };
+        match &mut self.hub {
+            Some(hub)
+                if HubSpec {
                     extensions: spec.extensions,
                     ..*hub.spec()
-                } == spec;
-                if same {
-                    hub.set_extensions(spec.extensions);
-                } else {
-                    self.hub = Some(TrackHub::new(spec));
-                }
+                } == spec =>
+            {
+                hub.set_extensions(spec.extensions);
             }
-            (Some(spec), None) if !self.subscribers.is_empty() => {
-                self.hub = Some(TrackHub::new(spec))
-            }
-            (_, hub) => *hub = None,
+            hub => *hub = Some(TrackHub::new(spec)),
         }
     }
 }

@@ -112,6 +112,7 @@ pub struct Client {
     link: Link,
     local: SocketAddr,
     timeout: Instant,
+    server_ufrag: String,
 }
 
 #[derive(Clone)]
@@ -225,6 +226,7 @@ impl Client {
             hash_func: "sha-256".into(),
             bytes: plane.fingerprint().0.to_vec(),
         });
+        let server_ufrag = local_ice.ufrag().to_owned();
         let theirs = api.local_ice_credentials();
         let fingerprint = api.local_dtls_fingerprint().bytes.clone();
         api.start_dtls(true).unwrap();
@@ -274,7 +276,12 @@ impl Client {
             link,
             local,
             timeout: now,
+            server_ufrag,
         }
+    }
+
+    pub fn rtc_remote_ufrag(&self) -> &str {
+        &self.server_ufrag
     }
 
     pub fn local(&self) -> SocketAddr {
