@@ -27,9 +27,9 @@ for target in "${targets[@]}"; do
     directories=("fuzz/corpus/$target")
     [ -d "fuzz/seeds/$target" ] && directories+=("fuzz/seeds/$target")
     log="$(mktemp)"
-    # A parser that takes a second for one input is a crash too.
+    # A parser that takes seconds for one input is a crash too (a shared machine may take one).
     if cargo +nightly fuzz run --release "$target" "${directories[@]}" -- \
-        "-max_total_time=$seconds" -timeout=1 -rss_limit_mb=1024 -max_len=4096 -print_final_stats=1 >"$log" 2>&1; then
+        "-max_total_time=$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=4096 -print_final_stats=1 >"$log" 2>&1; then
         grep -E 'stat::number_of_executed_units|stat::peak_rss_mb' "$log" | sed 's/^stat::/    /' || true
     else
         tail -n 60 "$log"

@@ -22,7 +22,7 @@ pub struct Template {
 }
 
 /// The templates of a coded video sequence. About 5 KiB: to be kept behind a box, once for each stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TemplateStructure {
     template_id_offset: u8,
     templates: [Template; MAX_TEMPLATES],
@@ -327,6 +327,21 @@ impl TemplateStructure {
                 temporal: highest.temporal.max(template.layer.temporal),
             });
         }
+    }
+}
+
+impl std::fmt::Debug for TemplateStructure {
+    /// Shows the places in use only.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let protected_by = self.protected_by.get(..self.decode_target_count());
+        f.debug_struct("TemplateStructure")
+            .field("template_id_offset", &self.template_id_offset)
+            .field("templates", &self.templates())
+            .field("decode_target_layers", &self.decode_target_layers())
+            .field("chain_count", &self.chain_count)
+            .field("protected_by", &protected_by.unwrap_or_default())
+            .field("resolutions", &self.resolutions)
+            .finish()
     }
 }
 
