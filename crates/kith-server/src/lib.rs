@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod http;
 pub mod join;
 mod negotiation;
 pub mod room;

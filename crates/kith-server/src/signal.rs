@@ -268,6 +268,9 @@ pub trait Rooms: Send + Sync + 'static {
     /// What [`Rooms::join`] would refuse, without joining (`/rtc/validate`).
     fn check<'a>(&'a self, request: &'a SessionRequest) -> RoomsFuture<'a, Result<(), JoinError>>;
 
+    /// Appends metrics of the rooms in Prometheus' text format.
+    fn write_metrics(&self, _out: &mut String) {}
+
     /// Tells every participant to leave and ends all sessions. Returns when the farewells are queued.
     fn shutdown(&self) -> RoomsFuture<'_, ()>;
 }

@@ -11,6 +11,7 @@ use base64::{
 };
 use kith_proto::{
     Message as _,
+    bounds::{self, MAX_ELEMENTS},
     livekit::{JoinRequest, WrappedJoinRequest, wrapped_join_request::Compression},
 };
 
@@ -83,6 +84,8 @@ pub fn parse_join_request(value: &str) -> Result<JoinRequest, JoinRequestError> 
     if inner.len() > MAX_JOIN_REQUEST {
         return Err(JoinRequestError::TooLarge);
     }
+    bounds::check_elements::<JoinRequest>(&inner, MAX_ELEMENTS)
+        .map_err(|_| JoinRequestError::Inner)?;
     JoinRequest::decode(&*inner).map_err(|_| JoinRequestError::Inner)
 }
 
