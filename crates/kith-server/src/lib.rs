@@ -6,9 +6,11 @@
 
 pub mod auth;
 pub mod config;
+mod external_ip;
 pub mod http;
 pub mod join;
 mod negotiation;
 pub mod room;
 mod session;
+pub mod server;
 pub mod signal;
