@@ -5,9 +5,7 @@
 //! track of its kind that no section carries. A section that the client only receives in carries the next waiting
 //! subscription of its kind, and is used again when that ends.
 
-use kith_net::{
-    Command, DtlsRole, IceCredentials, PublicationId, ReceiveSection, TransportId,
-};
+use kith_net::{Command, DtlsRole, IceCredentials, PublicationId, ReceiveSection, TransportId};
 use kith_rtp::{Codec, MediaKind};
 use kith_sdp::{
     MediaSection, NegotiatedSection, NegotiationError, SectionDecision, SessionDescription, Setup,
@@ -276,14 +274,19 @@ impl Answerer {
             };
             slot.receivable = usable && section.direction.receives();
             if !slot.receivable {
-                answer.displaced.extend(slot.send.take().map(|send| send.track));
+                answer
+                    .displaced
+                    .extend(slot.send.take().map(|send| send.track));
             }
             if !(usable && section.direction.sends() && context.may_publish) {
                 end(slot.receive.take(), answer);
                 continue;
             }
             slot.was_published = true;
-            let cid = section.msid().map(|msid| msid.track.clone()).unwrap_or_default();
+            let cid = section
+                .msid()
+                .map(|msid| msid.track.clone())
+                .unwrap_or_default();
             // The client sends another announced stream in the section that carried one.
             let replaced = slot.receive.as_ref().is_some_and(|receive| {
                 receive.cid != cid
@@ -453,22 +456,6 @@ impl Answerer {
         bound
     }
 
-    /// The server takes a track away: its section is no longer received.
-    pub(crate) fn unbind(&mut self, media: &dyn Media, track: TrackId) {
-        let mut changed = false;
-        for receive in self.slots.iter_mut().filter_map(|slot| slot.receive.as_mut()) {
-            if receive.binding.as_ref().is_some_and(|binding| binding.track == track) {
-                receive.binding = None;
-                // Its cid is spent: what the client announces next is another stream.
-                receive.cid.clear();
-                changed = true;
-            }
-        }
-        if changed {
-            self.configure_receive(media);
-        }
-    }
-
     fn configure_receive(&self, media: &dyn Media) {
         let bound = || {
             self.slots.iter().filter_map(|slot| {
@@ -488,7 +475,8 @@ impl Answerer {
                 )
             })
             .collect();
-        let spec = mapping::receive_spec(sections, bound().map(|(_, receive, _)| &receive.negotiated));
+        let spec =
+            mapping::receive_spec(sections, bound().map(|(_, receive, _)| &receive.negotiated));
         let _ = media.send(Command::SetReceive {
             transport: self.link.transport(),
             spec,

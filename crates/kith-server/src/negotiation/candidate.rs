@@ -67,9 +67,17 @@ mod tests {
 
     #[test]
     fn a_candidate_carries_a_text_mid_and_a_number_index() {
-        let json = to_json("a=candidate:1 1 udp 1 10.0.0.1 7882 typ host", "0", 3, "abcd");
+        let json = to_json(
+            "a=candidate:1 1 udp 1 10.0.0.1 7882 typ host",
+            "0",
+            3,
+            "abcd",
+        );
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value["candidate"], "candidate:1 1 udp 1 10.0.0.1 7882 typ host");
+        assert_eq!(
+            value["candidate"],
+            "candidate:1 1 udp 1 10.0.0.1 7882 typ host"
+        );
         assert_eq!(value["sdpMid"], "0");
         assert_eq!(value["sdpMLineIndex"], 3);
         assert_eq!(value["usernameFragment"], "abcd");
@@ -77,7 +85,14 @@ mod tests {
 
     #[test]
     fn absent_null_and_empty_candidates_end_the_candidates() {
-        for end in ["", "  ", "null", "{}", r#"{"candidate":null}"#, r#"{"candidate":""}"#] {
+        for end in [
+            "",
+            "  ",
+            "null",
+            "{}",
+            r#"{"candidate":null}"#,
+            r#"{"candidate":""}"#,
+        ] {
             assert_eq!(from_json(end), Ok(None), "{end}");
         }
     }
@@ -85,7 +100,10 @@ mod tests {
     #[test]
     fn what_is_no_candidate_is_refused() {
         assert_eq!(from_json("candidate:1"), Err(CandidateError::Malformed));
-        assert_eq!(from_json(r#"{"candidate":7}"#), Err(CandidateError::Malformed));
+        assert_eq!(
+            from_json(r#"{"candidate":7}"#),
+            Err(CandidateError::Malformed)
+        );
         assert_eq!(from_json(&"x".repeat(5000)), Err(CandidateError::TooLong));
     }
 }

@@ -1,8 +1,6 @@
 //! One peer connection as negotiation sees it: our end, the peer's end, candidates.
 
-use kith_net::{
-    Command, DtlsRole, Fingerprint, IceCredentials, RemoteDescription, TransportId,
-};
+use kith_net::{Command, DtlsRole, Fingerprint, IceCredentials, RemoteDescription, TransportId};
 use kith_sdp::{LocalTransport, PeerTransport, Setup};
 
 use super::{candidate, mapping::StreamNames};
@@ -180,7 +178,12 @@ impl Link {
     }
 
     /// Our candidates as trickle messages for the section `mid`, once for each set of credentials.
-    pub(crate) fn untold_candidates(&mut self, media: &dyn Media, mid: &str, index: u16) -> Vec<String> {
+    pub(crate) fn untold_candidates(
+        &mut self,
+        media: &dyn Media,
+        mid: &str,
+        index: u16,
+    ) -> Vec<String> {
         if std::mem::replace(&mut self.candidates_told, true) {
             return Vec::new();
         }

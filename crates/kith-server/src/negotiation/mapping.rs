@@ -36,7 +36,9 @@ pub(crate) fn extension_map<'a>(extensions: impl Iterator<Item = (u8, &'a str)>)
 }
 
 /// The codecs of a section that Kith knows, in order.
-pub(crate) fn codecs(section: &NegotiatedSection) -> impl Iterator<Item = (Codec, &NegotiatedCodec)> {
+pub(crate) fn codecs(
+    section: &NegotiatedSection,
+) -> impl Iterator<Item = (Codec, &NegotiatedCodec)> {
     section
         .codecs
         .iter()
@@ -56,7 +58,11 @@ fn rid_rank(rid: &str) -> Option<u8> {
 /// Encodings low to high: by the order of `layer_rids` where the publisher told it, by the usual names, or as offered.
 fn layers(encodings: &[PeerEncoding], layer_rids: &[&str]) -> Vec<LayerSpec> {
     let mut encodings: Vec<&PeerEncoding> = encodings.iter().collect();
-    let rids = || encodings.iter().filter_map(|encoding| encoding.rid.as_deref());
+    let rids = || {
+        encodings
+            .iter()
+            .filter_map(|encoding| encoding.rid.as_deref())
+    };
     if rids().count() > 0 {
         let told = rids().all(|rid| layer_rids.contains(&rid));
         let usual = rids().all(|rid| rid_rank(rid).is_some());
@@ -201,9 +207,8 @@ mod tests {
 
     #[test]
     fn unknown_extensions_are_left_out() {
-        let map = extension_map(
-            [(3, "urn:ietf:params:rtp-hdrext:sdes:mid"), (4, "urn:x")].into_iter(),
-        );
+        let map =
+            extension_map([(3, "urn:ietf:params:rtp-hdrext:sdes:mid"), (4, "urn:x")].into_iter());
         assert_eq!(map.id(ExtensionKind::Mid), Some(3));
         assert_eq!(map.kind(4), None);
     }

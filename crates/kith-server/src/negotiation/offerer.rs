@@ -4,9 +4,7 @@
 //! There are no timers.
 
 use kith_net::{DtlsRole, IceCredentials, TransportId};
-use kith_sdp::{
-    NegotiationError, OfferPlan, SdpError, SessionDescription, Setup, TransportError,
-};
+use kith_sdp::{NegotiationError, OfferPlan, SdpError, SessionDescription, Setup, TransportError};
 
 use super::{
     link::Link,

@@ -5,9 +5,7 @@
 //! in, and for audio RED and Opus both, since one is unwrapped to the other.
 
 use kith_rtp::{Codec, ExtensionKind, MediaKind};
-use kith_sdp::{
-    AudioTweaks, CodecPreference, Feedback, MediaSection, ReceivePolicy, SenderSpec,
-};
+use kith_sdp::{AudioTweaks, CodecPreference, Feedback, MediaSection, ReceivePolicy, SenderSpec};
 
 use super::mapping::{StreamNames, sdp_kind};
 
@@ -146,7 +144,9 @@ pub(crate) fn send(
             .into_iter()
             .map(|(_, uri)| uri)
             .collect(),
-        feedback: codecs.first().map_or(Feedback::NONE, |codec| codec.feedback),
+        feedback: codecs
+            .first()
+            .map_or(Feedback::NONE, |codec| codec.feedback),
         stereo,
     }
 }

@@ -76,8 +76,8 @@ impl Room {
         reason: DisconnectReason,
         published: bool,
     ) {
-        let never_told = self.announcements.deferred_changed.remove(&participant.id)
-            && participant.version <= 1;
+        let never_told =
+            self.announcements.deferred_changed.remove(&participant.id) && participant.version <= 1;
         self.announcements.changed.remove(&participant.id);
         if participant.permission.hidden || never_told {
             return;
@@ -112,9 +112,10 @@ impl Room {
             }
         }
         for chunk in infos.chunks(MAX_PARTICIPANTS_PER_UPDATE) {
-            let update = SharedResponse::from(signal_response::Message::Update(ParticipantUpdate {
-                participants: chunk.to_vec(),
-            }));
+            let update =
+                SharedResponse::from(signal_response::Message::Update(ParticipantUpdate {
+                    participants: chunk.to_vec(),
+                }));
             for participant in self.participants.values_mut().filter(|p| Room::hears(p)) {
                 participant.send(Outbound::Shared(update.clone()));
             }

@@ -3,7 +3,7 @@
 //! More is told at once, since a person waits for the picture. Less is told after [`DOWNGRADE_DELAY`], since people hide
 //! and show windows. Nothing is told twice.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kith_proto::livekit::{
     SubscribedCodec, SubscribedQuality, SubscribedQualityUpdate, VideoQuality,
@@ -157,11 +157,20 @@ mod tests {
         let mut dynacast = Dynacast::default();
         let low = vp8(Some(VideoQuality::Low));
         let high = vp8(Some(VideoQuality::High));
-        assert_eq!(dynacast.update(low.clone(), false), Change::Tell(low.clone()));
-        assert_eq!(dynacast.update(high.clone(), false), Change::Tell(high.clone()));
+        assert_eq!(
+            dynacast.update(low.clone(), false),
+            Change::Tell(low.clone())
+        );
+        assert_eq!(
+            dynacast.update(high.clone(), false),
+            Change::Tell(high.clone())
+        );
         assert_eq!(dynacast.update(low.clone(), false), Change::Later);
         assert_eq!(dynacast.update(high.clone(), false), Change::None);
-        assert_eq!(dynacast.update(low.clone(), true), Change::Tell(low.clone()));
+        assert_eq!(
+            dynacast.update(low.clone(), true),
+            Change::Tell(low.clone())
+        );
         assert_eq!(dynacast.update(low, true), Change::None);
     }
 
@@ -176,8 +185,14 @@ mod tests {
     fn when_one_codec_rises_and_another_falls_only_the_rise_is_told() {
         let demands = |vp9, vp8| -> Demands {
             smallvec![
-                Demand { codec: Codec::Vp9, quality: vp9 },
-                Demand { codec: Codec::Vp8, quality: vp8 }
+                Demand {
+                    codec: Codec::Vp9,
+                    quality: vp9
+                },
+                Demand {
+                    codec: Codec::Vp8,
+                    quality: vp8
+                }
             ]
         };
         let mut dynacast = Dynacast::default();

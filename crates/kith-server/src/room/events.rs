@@ -61,10 +61,18 @@ impl Room {
             return;
         };
         let is = |peer: Option<TransportId>| peer == Some(transport);
-        if is(participant.publisher.as_ref().map(|peer| peer.link.transport())) {
+        if is(participant
+            .publisher
+            .as_ref()
+            .map(|peer| peer.link.transport()))
+        {
             participant.publisher_connected = true;
         }
-        if is(participant.subscriber.as_ref().map(|peer| peer.link.transport())) {
+        if is(participant
+            .subscriber
+            .as_ref()
+            .map(|peer| peer.link.transport()))
+        {
             participant.subscriber_connected = true;
         }
         if participant.is_connected() && participant.state == participant_info::State::Joined {
@@ -155,10 +163,7 @@ impl Room {
         if !speaks {
             return;
         }
-        if let Some(at) = self
-            .speakers
-            .set(self.now, id, publication, level, active)
-        {
+        if let Some(at) = self.speakers.set(self.now, id, publication, level, active) {
             self.timers.arm_if_idle(Timer::Speakers, at);
         }
     }

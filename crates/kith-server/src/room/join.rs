@@ -104,9 +104,7 @@ impl Room {
         let id = ParticipantId(self.next_participant);
         let mut hasher = DefaultHasher::new();
         self.name.hash(&mut hasher);
-        let shard = self
-            .media()
-            .place(hasher.finish(), self.participants.len());
+        let shard = self.media().place(hasher.finish(), self.participants.len());
         let ice_lite = self.settings().ice_lite
             && !request.disable_ice_lite
             // Firefox does not find a relayed path to a lite agent.

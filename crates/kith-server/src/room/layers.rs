@@ -222,7 +222,10 @@ mod tests {
         let low_and_high = layers(&[(VideoQuality::Low, 0, 0), (VideoQuality::High, 0, 0)]);
         let only_high = layers(&[(VideoQuality::High, 0, 0)]);
         assert_eq!(spatial(quality(VideoQuality::Medium), &three()), Some(1));
-        assert_eq!(spatial(quality(VideoQuality::Medium), &low_and_high), Some(0));
+        assert_eq!(
+            spatial(quality(VideoQuality::Medium), &low_and_high),
+            Some(0)
+        );
         assert_eq!(spatial(quality(VideoQuality::High), &low_and_high), Some(1));
         assert_eq!(spatial(quality(VideoQuality::Low), &only_high), Some(0));
         assert_eq!(spatial(quality(VideoQuality::Off), &three()), None);

@@ -63,8 +63,14 @@ impl Room {
         self.by_identity.remove(&participant.who.identity);
         self.by_sid.remove(&participant.who.sid);
         let transports = [
-            participant.publisher.as_ref().map(|peer| peer.link.transport()),
-            participant.subscriber.as_ref().map(|peer| peer.link.transport()),
+            participant
+                .publisher
+                .as_ref()
+                .map(|peer| peer.link.transport()),
+            participant
+                .subscriber
+                .as_ref()
+                .map(|peer| peer.link.transport()),
         ];
         for transport in transports.into_iter().flatten() {
             self.by_transport.remove(&transport);

@@ -170,7 +170,9 @@ impl RoomManager {
                 Err(_) => break,
             }
         }
-        Err(JoinError::Internal("the room ended while it was joined".to_owned()))
+        Err(JoinError::Internal(
+            "the room ended while it was joined".to_owned(),
+        ))
     }
 
     async fn stop(&self) {

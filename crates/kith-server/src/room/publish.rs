@@ -3,17 +3,17 @@
 //! An announced track is answered at once with everything that is known about it. The others hear of it when a section
 //! carries it, which may be before or after the announcement.
 
+use kith_proto::Message as _;
 use kith_proto::livekit::{
     AddTrackRequest, MuteTrackRequest, RequestResponse, SimulcastCodec, TrackPublishedResponse,
-    TrackType, TrackUnpublishedResponse, UpdateLocalAudioTrack, UpdateLocalVideoTrack,
+    TrackType, UpdateLocalAudioTrack, UpdateLocalVideoTrack,
     request_response::{Reason, Request},
     signal_response, video_layer,
 };
 use kith_rtp::{Codec, MediaKind};
 
 use super::{
-    ParticipantId, TrackId,
-    layers,
+    ParticipantId, TrackId, layers,
     state::{Room, Timer},
     track::{MAX_CODECS_PER_TRACK, Track, TrackCodec, layer_mode, request_kind},
 };
@@ -37,8 +37,8 @@ const MAX_QUEUED_PER_CID: usize = 3;
 /// Announcements that wait in all.
 const MAX_QUEUED: usize = MAX_PENDING_TRACKS;
 
-/// Bytes of a cid, a name or a stream. Browsers use UUIDs of 36 bytes.
-const MAX_TEXT: usize = 1024;
+/// Bytes of an announcement: what it says is kept, and told to everybody. One with three codecs and all layers has 600.
+const MAX_ANNOUNCEMENT: usize = 8192;
 
 impl Room {
     /// A client announces a track.
@@ -96,13 +96,10 @@ impl Room {
                 "only audio and video tracks are published",
             ));
         }
-        if [&request.cid, &request.name, &request.stream]
-            .iter()
-            .any(|text| text.len() > MAX_TEXT)
-        {
+        if request.encoded_len() > MAX_ANNOUNCEMENT {
             return Err((
                 Reason::LimitExceeded,
-                "cid, name or stream is longer than 1024 bytes",
+                "the announcement is larger than 8192 bytes",
             ));
         }
         let pending = participant
@@ -183,20 +180,18 @@ impl Room {
 
     /// A client adds a codec to a track that it publishes: its backup.
     fn add_codec(&mut self, id: ParticipantId, request: AddTrackRequest) {
-        let added = self
-            .own_track(id, &request.sid)
-            .and_then(|track| {
-                let is_enabled: Vec<Codec> = self.settings().enabled_codecs.clone();
-                let track = self.tracks.get_mut(track)?;
-                let kind = track.kind();
-                for wanted in request.simulcast_codecs.iter().take(MAX_CODECS_PER_TRACK) {
-                    let codec = Codec::from_name(&wanted.codec)
-                        .filter(|codec| codec.kind() == kind && is_enabled.contains(codec))?;
-                    set_cid(track, codec, wanted, &request)?;
-                }
-                track.refresh();
-                Some(track.info.clone())
-            });
+        let added = self.own_track(id, &request.sid).and_then(|track| {
+            let is_enabled: Vec<Codec> = self.settings().enabled_codecs.clone();
+            let track = self.tracks.get_mut(track)?;
+            let kind = track.kind();
+            for wanted in request.simulcast_codecs.iter().take(MAX_CODECS_PER_TRACK) {
+                let codec = Codec::from_name(&wanted.codec)
+                    .filter(|codec| codec.kind() == kind && is_enabled.contains(codec))?;
+                set_cid(track, codec, wanted, &request)?;
+            }
+            track.refresh();
+            Some(track.info.clone())
+        });
         match added {
             Some(info) => {
                 self.send(
@@ -341,26 +336,6 @@ impl Room {
         self.take_queued(id);
     }
 
-    /// Takes a track away from its publisher, which is told.
-    pub(super) fn revoke_track(&mut self, id: ParticipantId, track_id: TrackId) {
-        let Some(track) = self.tracks.get(track_id) else {
-            return;
-        };
-        let track_sid = track.sid().to_owned();
-        if let Some(peer) = self
-            .participants
-            .get_mut(&id)
-            .and_then(|participant| participant.publisher.as_mut())
-        {
-            peer.unbind(&*self.shared.media, track_id);
-        }
-        self.send(
-            id,
-            signal_response::Message::TrackUnpublished(TrackUnpublishedResponse { track_sid }),
-        );
-        self.unpublish(id, track_id);
-    }
-
     /// Removes a track and everything that hangs on it.
     pub(super) fn forget_track(&mut self, track_id: TrackId) {
         let Some(track) = self.tracks.get(track_id) else {
@@ -447,7 +422,10 @@ impl Room {
             return;
         };
         track.info.audio_features = request.features;
-        track.info.audio_features.truncate(super::track::MAX_FEATURES);
+        track
+            .info
+            .audio_features
+            .truncate(super::track::MAX_FEATURES);
         track.refresh();
         if track.published {
             self.changed(id);

@@ -57,7 +57,10 @@ impl Room {
             signal_response::Message::Update(ParticipantUpdate { participants }),
         );
         let room = Some(self.info());
-        self.send(id, signal_response::Message::RoomUpdate(RoomUpdate { room }));
+        self.send(
+            id,
+            signal_response::Message::RoomUpdate(RoomUpdate { room }),
+        );
         self.send_refresh_token(id);
         let media = self.shared.media.clone();
         if let Some(participant) = self.participants.get_mut(&id) {

@@ -30,8 +30,11 @@ impl Speaking {
     };
 
     fn new(level: f32, active: bool) -> Self {
-        // `max` and `min` also turn a NaN into a number.
-        let level = level.max(0.0).min(1.0);
+        let level = if level.is_finite() {
+            level.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
         let level = (level * LEVEL_STEPS).ceil() / LEVEL_STEPS;
         if active && level > 0.0 {
             Speaking { level, active }

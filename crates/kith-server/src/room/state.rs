@@ -13,14 +13,8 @@ use kith_proto::livekit::{
 };
 
 use super::{
-    Media, ParticipantId, RoomSettings, TrackId,
-    actor::Input,
-    announce::Announcements,
-    data::Nonces,
-    random,
-    speakers::Speakers,
-    timers::Timers,
-    track::Tracks,
+    Media, ParticipantId, RoomSettings, TrackId, actor::Input, announce::Announcements,
+    data::Nonces, random, speakers::Speakers, timers::Timers, track::Tracks,
 };
 use crate::{
     auth::Keys,
@@ -205,7 +199,12 @@ impl Room {
         let Some(participant) = self.participants.get_mut(&from) else {
             return;
         };
-        if participant.signal.as_ref().map(|signal| signal.generation()) == Some(generation) {
+        if participant
+            .signal
+            .as_ref()
+            .map(|signal| signal.generation())
+            == Some(generation)
+        {
             participant.signal = None;
             self.on_signal_lost(from);
         }

@@ -3,14 +3,15 @@
 use kith_net::{Command, DownTrackSpec, LayerTarget, PublicationId, SubscriptionSpec};
 use kith_proto::livekit::{
     SubscriptionError, SubscriptionPermission, SubscriptionPermissionUpdate, SubscriptionResponse,
-    TrackSubscribed, UpdateSubscription, UpdateTrackSettings, VideoQuality, signal_response,
+    TrackSubscribed, UpdateSubscription, UpdateTrackSettings, VideoLayer, VideoQuality,
+    signal_response, video_layer,
 };
-use kith_rtp::{Codec, MediaKind};
+use kith_rtp::{Codec, ExtensionKind, MediaKind};
 
 use super::{
     ParticipantId, TrackId,
     dynacast::{self, Change, DOWNGRADE_DELAY, Demand, Demands},
-    layers::{self, TrackSettings},
+    layers::{self, TrackSettings, Wanted},
     state::{Room, Timer},
     track::Track,
 };
@@ -98,6 +99,7 @@ impl Room {
             Subscription {
                 progress: Progress::Waiting,
                 settings,
+                lowest_only: false,
             },
         );
         track.subscribers.insert(id);
@@ -237,21 +239,26 @@ impl Room {
         publication: PublicationId,
         down: DownTrackSpec,
     ) {
-        let Some(participant) = self.participants.get(&id) else {
+        let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };
         let Some(transport) = participant.sending_transport() else {
             return;
         };
-        let Some(wanted) = participant.subscriptions.get(&track_id) else {
+        let Some(wanted) = participant.subscriptions.get_mut(&track_id) else {
             return;
         };
         let Some(track) = self.tracks.get(track_id) else {
             return;
         };
         let owner = track.owner;
-        let target = target(track, publication, &wanted.settings);
-        let subscription = self.media().new_subscription_id(transport);
+        wanted.lowest_only = needs_descriptor(track, publication)
+            && down
+                .extensions
+                .id(ExtensionKind::DependencyDescriptor)
+                .is_none();
+        let target = target(track, publication, wanted);
+        let subscription = self.shared.media.new_subscription_id(transport);
         self.set_progress(
             id,
             track_id,
@@ -372,17 +379,18 @@ impl Room {
             if subscription.settings == settings {
                 continue;
             }
-            let before = std::mem::replace(&mut subscription.settings, settings);
-            let progress = subscription.progress;
+            let before = *subscription;
+            subscription.settings = settings;
+            let now = *subscription;
             let Some(track) = self.tracks.get(track_id) else {
                 continue;
             };
             if let Progress::Active {
                 subscription,
                 publication,
-            } = progress
+            } = now.progress
             {
-                let target_now = target(track, publication, &settings);
+                let target_now = target(track, publication, &now);
                 if target(track, publication, &before) != target_now {
                     self.command(Command::SetTarget {
                         subscription,
@@ -503,7 +511,7 @@ impl Room {
                 Progress::Unsupported => None,
             };
             let Some(codec) = codec else { continue };
-            let Some(quality) = quality(track, codec, &subscription.settings) else {
+            let Some(quality) = quality(track, codec, subscription) else {
                 continue;
             };
             if let Some(demand) = demands.get_mut(codec) {
@@ -515,9 +523,9 @@ impl Room {
 }
 
 /// What one subscriber wants of a codec, in the publisher's names for its layers.
-fn quality(track: &Track, codec: usize, settings: &TrackSettings) -> Option<VideoQuality> {
+fn quality(track: &Track, codec: usize, subscription: &Subscription) -> Option<VideoQuality> {
     let layers = track.layers(codec);
-    let wanted = layers::wanted(settings, layers, track.info.width, track.info.height)?;
+    let wanted = wanted(track, layers, subscription)?;
     let count = if layers.is_empty() {
         layers::MAX_LAYERS
     } else {
@@ -526,16 +534,38 @@ fn quality(track: &Track, codec: usize, settings: &TrackSettings) -> Option<Vide
     Some(dynacast::quality_of_layer(wanted.spatial, count))
 }
 
+/// The layers of a track that a subscription is for; `None` for a hidden one.
+fn wanted(track: &Track, layers: &[VideoLayer], subscription: &Subscription) -> Option<Wanted> {
+    let settings = &subscription.settings;
+    let mut wanted = layers::wanted(settings, layers, track.info.width, track.info.height)?;
+    if subscription.lowest_only {
+        wanted.spatial = 0;
+    }
+    Some(wanted)
+}
+
+/// Whether a publication has spatial layers that a decoder only takes apart with the dependency descriptor: browsers show
+/// nothing of AV1 with several spatial layers without it.
+fn needs_descriptor(track: &Track, publication: PublicationId) -> bool {
+    track
+        .codec_of(publication)
+        .and_then(|codec| track.codecs.get(codec))
+        .is_some_and(|codec| {
+            codec.codec == Codec::Av1
+                && codec.mode == video_layer::Mode::MultipleSpatialLayersPerStream
+        })
+}
+
 /// What the media plane is to send of a publication.
-fn target(track: &Track, publication: PublicationId, settings: &TrackSettings) -> LayerTarget {
+fn target(track: &Track, publication: PublicationId, subscription: &Subscription) -> LayerTarget {
     if track.kind() == MediaKind::Audio {
         return LayerTarget {
-            paused: settings.disabled,
+            paused: subscription.settings.disabled,
             ..LayerTarget::ALL
         };
     }
     let layers = track.layers(track.codec_of(publication).unwrap_or(0));
-    match layers::wanted(settings, layers, track.info.width, track.info.height) {
+    match wanted(track, layers, subscription) {
         Some(wanted) => LayerTarget {
             max_spatial: wanted.spatial,
             max_temporal: wanted.temporal,

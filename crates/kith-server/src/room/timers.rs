@@ -45,11 +45,6 @@ impl<K: Copy + Eq + Hash + Ord> Timers<K> {
         self.armed.remove(&key);
     }
 
-    /// Whether `key` will fire.
-    pub(crate) fn is_armed(&self, key: K) -> bool {
-        self.armed.contains_key(&key)
-    }
-
     /// The next deadline.
     pub(crate) fn next(&mut self) -> Option<Instant> {
         while let Some(Reverse((at, key))) = self.heap.peek() {
@@ -99,7 +94,6 @@ mod tests {
         let mut timers = Timers::new();
         timers.arm('a', start);
         timers.cancel('a');
-        assert!(!timers.is_armed('a'));
         assert_eq!(timers.next(), None);
         timers.arm_if_idle('a', start);
         timers.arm_if_idle('a', start + Duration::from_secs(1));

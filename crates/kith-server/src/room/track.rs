@@ -137,7 +137,11 @@ impl Track {
             .enumerate()
             .map(|(index, codec)| SimulcastCodecInfo {
                 mime_type: codec.codec.mime().to_owned(),
-                mid: if index == 0 { mid.clone() } else { String::new() },
+                mid: if index == 0 {
+                    mid.clone()
+                } else {
+                    String::new()
+                },
                 cid: codec.cid.clone(),
                 layers: codec.layers.clone(),
                 video_layer_mode: codec.mode as i32,

@@ -226,7 +226,12 @@ impl Participant {
             kind: self.who.kind as i32,
             attributes: self.who.attributes.clone(),
             disconnect_reason: DisconnectReason::UnknownReason as i32,
-            kind_details: self.who.kind_details.iter().map(|detail| *detail as i32).collect(),
+            kind_details: self
+                .who
+                .kind_details
+                .iter()
+                .map(|detail| *detail as i32)
+                .collect(),
             data_tracks,
             client_protocol: self.who.client_protocol,
             capabilities: self.who.capabilities.clone(),

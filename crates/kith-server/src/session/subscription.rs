@@ -33,8 +33,10 @@ pub(crate) enum Progress {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subscription {
     pub(crate) progress: Progress,
-    /// The client was told `StreamState` and the like; nothing is told twice.
+    /// What the client said about how it shows the track.
     pub(crate) settings: TrackSettings,
+    /// The subscriber cannot take spatial layers of one stream apart: it gets the lowest, which decodes alone.
+    pub(crate) lowest_only: bool,
 }
 
 /// A bounded memory of what was said about tracks by sid.

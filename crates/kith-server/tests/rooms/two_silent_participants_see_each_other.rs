@@ -6,10 +6,7 @@ use crate::support::{World, dual};
 async fn who_joins_in_the_same_instant_is_seen_without_any_wait() {
     let world = World::new();
     let start = tokio::time::Instant::now();
-    let (alice, bob) = tokio::join!(
-        world.try_join(dual("alice")),
-        world.try_join(dual("bob"))
-    );
+    let (alice, bob) = tokio::join!(world.try_join(dual("alice")), world.try_join(dual("bob")));
     let (mut alice, mut bob) = (alice.unwrap(), bob.unwrap());
     alice.read_join().await;
     bob.read_join().await;

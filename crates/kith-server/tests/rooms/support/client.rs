@@ -29,7 +29,8 @@ pub(crate) struct Client {
     pub(crate) log: Vec<Message>,
     pub(crate) closed: bool,
     offers: u32,
-    sections: Vec<Section>,
+    /// Place of the data section: after those of the first offer, for ever.
+    data_at: Option<usize>,
     pub(crate) ice: u32,
 }
 
@@ -44,7 +45,7 @@ impl Client {
             log: Vec::new(),
             closed: false,
             offers: 0,
-            sections: Vec::new(),
+            data_at: None,
             ice: 1,
         }
     }
@@ -54,10 +55,15 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, message: signal_request::Message) {
+        assert!(self.try_send(message).await, "the room reads");
+    }
+
+    /// Sends, unless the room has given up this connection.
+    pub(crate) async fn try_send(&self, message: signal_request::Message) -> bool {
         let request = SignalRequest {
             message: Some(message),
         };
-        self.socket.requests.send(request).await.expect("the room reads");
+        self.socket.requests.send(request).await.is_ok()
     }
 
     /// The next message, whatever it is.
@@ -87,7 +93,11 @@ impl Client {
     }
 
     /// The next message that `pick` takes; those before it stay for others.
-    pub(crate) async fn expect<T>(&mut self, what: &str, pick: impl Fn(&Message) -> Option<T>) -> T {
+    pub(crate) async fn expect<T>(
+        &mut self,
+        what: &str,
+        pick: impl Fn(&Message) -> Option<T>,
+    ) -> T {
         let mut looked_at = 0;
         loop {
             while let Some(message) = self.pending.get(looked_at) {
@@ -98,7 +108,10 @@ impl Client {
                 looked_at += 1;
             }
             if self.receive().await.is_none() {
-                panic!("{} waited for {what}, got {:#?}", self.identity, self.pending);
+                panic!(
+                    "{} waited for {what}, got {:#?}",
+                    self.identity, self.pending
+                );
             }
         }
     }
@@ -138,40 +151,49 @@ impl Client {
 
     /// The participant as the next update that names it tells it.
     pub(crate) async fn update_of(&mut self, identity: &str) -> ParticipantInfo {
-        self.expect(&format!("an update of {identity}"), |message| match message {
-            Message::Update(update) => update
-                .participants
-                .iter()
-                .find(|info| info.identity == identity)
-                .cloned(),
-            _ => None,
-        })
+        self.expect(
+            &format!("an update of {identity}"),
+            |message| match message {
+                Message::Update(update) => update
+                    .participants
+                    .iter()
+                    .find(|info| info.identity == identity)
+                    .cloned(),
+                _ => None,
+            },
+        )
         .await
     }
 
     /// The next update that shows the participant in a state.
     pub(crate) async fn state_of(&mut self, identity: &str, state: State) -> ParticipantInfo {
-        self.expect(&format!("{identity} to be {state:?}"), |message| match message {
-            Message::Update(update) => update
-                .participants
-                .iter()
-                .find(|info| info.identity == identity && info.state() == state)
-                .cloned(),
-            _ => None,
-        })
+        self.expect(
+            &format!("{identity} to be {state:?}"),
+            |message| match message {
+                Message::Update(update) => update
+                    .participants
+                    .iter()
+                    .find(|info| info.identity == identity && info.state() == state)
+                    .cloned(),
+                _ => None,
+            },
+        )
         .await
     }
 
     /// The next update in which the participant has `count` tracks.
     pub(crate) async fn tracks_of(&mut self, identity: &str, count: usize) -> Vec<TrackInfo> {
-        self.expect(&format!("{count} tracks of {identity}"), |message| match message {
-            Message::Update(update) => update
-                .participants
-                .iter()
-                .find(|info| info.identity == identity && info.tracks.len() == count)
-                .map(|info| info.tracks.clone()),
-            _ => None,
-        })
+        self.expect(
+            &format!("{count} tracks of {identity}"),
+            |message| match message {
+                Message::Update(update) => update
+                    .participants
+                    .iter()
+                    .find(|info| info.identity == identity && info.tracks.len() == count)
+                    .map(|info| info.tracks.clone()),
+                _ => None,
+            },
+        )
         .await
     }
 
@@ -216,14 +238,14 @@ impl Client {
         .await;
     }
 
-    /// Offers these sections and data, and reads the answer.
+    /// Offers these sections and data, and reads the answer. Sections that the first offer did not have come after data.
     pub(crate) async fn offer_sections(&mut self, sections: &[Section]) -> SessionDescription {
-        self.sections = sections.to_vec();
+        let data_at = *self.data_at.get_or_insert(sections.len());
         self.offers += 1;
         let id = self.offers;
         self.send(signal_request::Message::Offer(SessionDescription {
             r#type: "offer".to_owned(),
-            sdp: sdp::offer(sections, self.ice),
+            sdp: sdp::offer_with_data_at(sections, data_at, self.ice),
             id,
             mid_to_track_id: Default::default(),
         }))
@@ -298,11 +320,8 @@ impl Client {
             })
             .expect("a description of the server's");
         self.media
-            .transports()
-            .into_iter()
-            .find(|spec| spec.local_ice.ufrag() == ufrag)
+            .transport_with(ufrag)
             .expect("a transport with these credentials")
-            .id
     }
 
     pub(crate) fn publisher(&self) -> TransportId {

@@ -7,8 +7,8 @@ use std::{
 
 use kith_net::{
     Command, CommandError, DataLabel, DownTrackSpec, Event, EventKind, EventSink, Fingerprint,
-    LayerTarget, LocalCandidate, MediaPlane, NetConfig, Path, Protocol, PublicationId,
-    ReceiveSpec, ShardId, SubscriptionId, SubscriptionSpec, TransportId, TransportSpec, UdpPorts,
+    LayerTarget, LocalCandidate, MediaPlane, NetConfig, Path, Protocol, PublicationId, ReceiveSpec,
+    ShardId, SubscriptionId, SubscriptionSpec, TransportId, TransportSpec, UdpPorts,
 };
 use kith_server::room::Media;
 
@@ -63,9 +63,18 @@ impl Recorder {
         self.written().commands.iter().filter_map(pick).collect()
     }
 
-    /// Forgets the commands so far.
+    /// Forgets the data that was sent so far.
+    pub(crate) fn clear_data(&self) {
+        self.written()
+            .commands
+            .retain(|command| !matches!(command, Command::SendDataMany { .. }));
+    }
+
+    /// Forgets the commands so far, but not the transports.
     pub(crate) fn clear(&self) {
-        self.written().commands.clear();
+        self.written()
+            .commands
+            .retain(|command| matches!(command, Command::CreateTransport(_)));
     }
 
     pub(crate) fn transports(&self) -> Vec<TransportSpec> {
@@ -73,6 +82,19 @@ impl Recorder {
             Command::CreateTransport(spec) => Some(spec.clone()),
             _ => None,
         })
+    }
+
+    /// The transport that has, or had, our credentials with this ufrag.
+    pub(crate) fn transport_with(&self, ufrag: &str) -> Option<TransportId> {
+        self.all(|command| match command {
+            Command::CreateTransport(spec) if spec.local_ice.ufrag() == ufrag => Some(spec.id),
+            Command::RestartIce {
+                transport,
+                local_ice,
+            } if local_ice.ufrag() == ufrag => Some(*transport),
+            _ => None,
+        })
+        .pop()
     }
 
     pub(crate) fn subscriptions(&self) -> Vec<SubscriptionSpec> {

@@ -64,6 +64,11 @@ impl Section {
         self
     }
 
+    pub(crate) fn without_descriptor(mut self) -> Self {
+        self.dependency_descriptor = false;
+        self
+    }
+
     pub(crate) fn direction(mut self, direction: &'static str) -> Self {
         self.direction = direction;
         self
@@ -87,20 +92,29 @@ const VIDEO: [(&str, u8, &str); 4] = [
     ("AV1/90000", 45, "level-idx=5;profile=0;tier=0"),
 ];
 
-/// An offer with these sections and a data section after them. Mids are the indexes.
-pub(crate) fn offer(sections: &[Section], ice: u32) -> String {
+/// An offer with these sections, and a data section before the one with the index `data_at`. Mids count from 0.
+pub(crate) fn offer_with_data_at(sections: &[Section], data_at: usize, ice: u32) -> String {
     let mids: Vec<String> = (0..=sections.len()).map(|mid| mid.to_string()).collect();
     let mut sdp = format!(
         "v=0\r\no=- 42 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE {}\r\na=extmap-allow-mixed\r\n",
         mids.join(" ")
     );
-    for (mid, section) in sections.iter().enumerate() {
+    let (before, after) = sections.split_at(data_at);
+    for (mid, section) in before.iter().enumerate() {
         write_section(&mut sdp, mid, section, ice);
     }
     sdp.push_str("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n");
-    write_transport(&mut sdp, sections.len(), ice);
+    write_transport(&mut sdp, data_at, ice);
     sdp.push_str("a=sctp-port:5000\r\na=max-message-size:262144\r\n");
+    for (mid, section) in after.iter().enumerate() {
+        write_section(&mut sdp, data_at + 1 + mid, section, ice);
+    }
     sdp
+}
+
+/// An offer with these sections and a data section after them.
+pub(crate) fn offer(sections: &[Section], ice: u32) -> String {
+    offer_with_data_at(sections, sections.len(), ice)
 }
 
 fn write_transport(sdp: &mut String, mid: usize, ice: u32) {
@@ -143,8 +157,14 @@ fn write_section(sdp: &mut String, mid: usize, section: &Section, ice: u32) {
     write_transport(sdp, mid, ice);
     for (id, uri) in [
         (4, "urn:ietf:params:rtp-hdrext:sdes:mid"),
-        (3, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
-        (2, "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"),
+        (
+            3,
+            "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        ),
+        (
+            2,
+            "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+        ),
     ] {
         let _ = write!(sdp, "a=extmap:{id} {uri}\r\n");
     }
@@ -173,7 +193,12 @@ fn write_section(sdp: &mut String, mid: usize, section: &Section, ice: u32) {
             for feedback in ["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"] {
                 let _ = write!(sdp, "a=rtcp-fb:{pt} {feedback}\r\n");
             }
-            let _ = write!(sdp, "a=rtpmap:{} rtx/90000\r\na=fmtp:{} apt={pt}\r\n", pt + 1, pt + 1);
+            let _ = write!(
+                sdp,
+                "a=rtpmap:{} rtx/90000\r\na=fmtp:{} apt={pt}\r\n",
+                pt + 1,
+                pt + 1
+            );
         } else {
             let _ = write!(sdp, "a=rtcp-fb:{pt} transport-cc\r\n");
         }
@@ -206,7 +231,10 @@ pub(crate) fn answer_to(offer: &str, codecs: &[&str]) -> String {
         .map(|section| match section.kind {
             MediaKind::Application => SectionDecision::Data,
             _ if section.direction.sends() => SectionDecision::Receive(ReceivePolicy {
-                codecs: codecs.iter().map(|mime| CodecPreference::any(*mime)).collect(),
+                codecs: codecs
+                    .iter()
+                    .map(|mime| CodecPreference::any(*mime))
+                    .collect(),
                 extensions: section
                     .extensions
                     .iter()
