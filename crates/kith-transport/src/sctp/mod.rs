@@ -33,9 +33,10 @@ pub(crate) struct Sctp {
     specs: Vec<DataChannelSpec>,
     max_send: usize,
     role: DtlsRole,
-    current: Option<Association>,
+    /// Boxed, as most transports of a server wait for a peer or have no data.
+    current: Option<Box<Association>>,
     /// One that the peer asked for and that is not complete.
-    pending: Option<Association>,
+    pending: Option<Box<Association>>,
     ask_at: Option<Instant>,
     channels: Channels,
     /// Streams with messages to read, each once.
@@ -69,7 +70,7 @@ impl Sctp {
     pub(crate) fn start(&mut self, now: Instant, role: DtlsRole) {
         self.role = role;
         match role {
-            DtlsRole::Client => self.current = Association::connect(&self.config),
+            DtlsRole::Client => self.current = Association::connect(&self.config).map(Box::new),
             DtlsRole::Server if !self.specs.is_empty() => self.ask_at = Some(now + ASK_AFTER),
             DtlsRole::Server => {}
         }
@@ -107,7 +108,7 @@ impl Sctp {
             Some(pending) if pending.peer_tag() == tag => {
                 pending.handle(now, &packet);
             }
-            pending => *pending = Association::accept(now, &self.config, packet),
+            pending => *pending = Association::accept(now, &self.config, packet).map(Box::new),
         }
     }
 
@@ -121,7 +122,7 @@ impl Sctp {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let associations = [&self.pending, &self.current].into_iter().flatten();
         associations
-            .filter_map(Association::poll_timeout)
+            .filter_map(|association| association.poll_timeout())
             .chain(self.ask_at)
             .min()
     }
@@ -130,7 +131,7 @@ impl Sctp {
         if self.ask_at.is_some_and(|at| now >= at) {
             self.ask_at = None;
             if self.current.is_none() && self.pending.is_none() {
-                self.current = Association::connect(&self.config);
+                self.current = Association::connect(&self.config).map(Box::new);
             }
         }
         [&mut self.pending, &mut self.current]
@@ -232,11 +233,19 @@ impl Sctp {
 
     /// Takes what the associations have to say.
     fn progress(&mut self) {
-        if self.pending.as_ref().is_some_and(Association::is_connected) {
+        if self
+            .pending
+            .as_ref()
+            .is_some_and(|pending| pending.is_connected())
+        {
             self.lose_channels();
             self.current = self.pending.take();
         }
-        while let Some(event) = self.current.as_mut().and_then(Association::poll_event) {
+        while let Some(event) = self
+            .current
+            .as_mut()
+            .and_then(|current| current.poll_event())
+        {
             match event {
                 Event::Connected => self.open_ours(),
                 Event::AssociationLost { reason } | Event::HandshakeFailed { reason } => {

@@ -37,6 +37,8 @@ pub static OTHER_CONTEXT: LazyLock<TransportContext> =
 
 pub const KITH: &str = "10.0.0.1:7882";
 pub const CLIENT: &str = "10.0.0.2:5000";
+pub const KITH_V6: &str = "[2001:db8::1]:7882";
+pub const CLIENT_V6: &str = "[2001:db8::2]:5000";
 
 pub fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -272,6 +274,15 @@ pub enum End {
     Str0m(Str0m),
 }
 
+impl End {
+    fn timeout(&mut self) -> Option<Instant> {
+        match self {
+            End::Kith(kith) => kith.transport.poll_timeout(),
+            End::Str0m(str0m) => str0m.alive.then_some(str0m.timeout),
+        }
+    }
+}
+
 struct InFlight {
     at: Instant,
     number: u64,
@@ -301,7 +312,6 @@ pub struct World {
     pub ends: [End; 2],
     pub latency: Duration,
     pub loss: f64,
-    /// Datagrams that fit into the queue of a bottleneck, if there is one.
     pub random: Random,
     /// What was sent, in order.
     pub wire: Vec<Transmit>,
@@ -309,6 +319,8 @@ pub struct World {
     pub sent: u64,
     /// The network is cut for datagrams for which this says so.
     pub cut: Box<dyn Fn(&Transmit) -> bool>,
+    /// The first end is connected by TCP, the second one does not know.
+    pub over_tcp: bool,
     in_flight: BinaryHeap<Reverse<InFlight>>,
 }
 
@@ -332,6 +344,7 @@ impl World {
             record: false,
             sent: 0,
             cut: Box::new(|_| false),
+            over_tcp: false,
             in_flight: BinaryHeap::new(),
         }
     }
@@ -387,28 +400,34 @@ impl World {
     }
 
     pub fn introduce_ours(&mut self, role: DtlsRole) {
+        self.introduce_ours_at(role, KITH, CLIENT);
+    }
+
+    pub fn introduce_ours_at(
+        &mut self,
+        role: DtlsRole,
+        server_address: &str,
+        client_address: &str,
+    ) {
         let now = self.now;
         let (server, client) = self.ours();
-        let [for_server, for_client] = [
-            (&client.transport, &OTHER_CONTEXT, role),
-            (&server.transport, &CONTEXT, other(role)),
-        ]
-        .map(|(transport, context, role)| description(transport, context, role));
+        let for_server = description(&client.transport, &OTHER_CONTEXT, role);
+        let for_client = description(&server.transport, &CONTEXT, other(role));
         server
             .transport
-            .add_local_candidate(Protocol::Udp, addr(KITH))
+            .add_local_candidate(Protocol::Udp, addr(server_address))
             .unwrap();
         client
             .transport
-            .add_local_candidate(Protocol::Udp, addr(CLIENT))
+            .add_local_candidate(Protocol::Udp, addr(client_address))
             .unwrap();
         client
             .transport
-            .add_remote_candidate(&candidate(KITH))
+            .add_remote_candidate(&candidate(server_address))
             .unwrap();
         server
             .transport
-            .add_remote_candidate(&candidate(CLIENT))
+            .add_remote_candidate(&candidate(client_address))
             .unwrap();
         server.transport.set_remote(now, for_server).unwrap();
         client.transport.set_remote(now, for_client).unwrap();
@@ -498,9 +517,20 @@ impl World {
         }));
     }
 
-    /// Hands a datagram to the end that has its destination: the first end has the addresses of `10.0.0.1`.
+    /// Hands a datagram to the end that has its destination: the first end has the addresses of [`KITH`] and [`KITH_V6`].
     pub fn deliver(&mut self, mut transmit: Transmit) {
-        let to = usize::from(transmit.destination.ip() != addr(KITH).ip());
+        let to_first = [KITH, KITH_V6]
+            .map(|ours| addr(ours).ip())
+            .contains(&transmit.destination.ip());
+        let to = usize::from(!to_first);
+        if self.over_tcp {
+            assert!(to_first || transmit.proto == Protocol::Tcp);
+            transmit.proto = if to_first {
+                Protocol::Tcp
+            } else {
+                Protocol::Udp
+            };
+        }
         let (now, proto, source, destination) = (
             self.now,
             transmit.proto,
@@ -548,10 +578,7 @@ impl World {
     /// Lets the next thing happen, if it happens before `until`.
     pub fn step(&mut self, until: Instant) -> bool {
         self.settle();
-        let timeouts = self.ends.iter_mut().filter_map(|end| match end {
-            End::Kith(kith) => kith.transport.poll_timeout(),
-            End::Str0m(str0m) => str0m.alive.then_some(str0m.timeout),
-        });
+        let timeouts = self.ends.iter_mut().filter_map(End::timeout);
         let arrival = self.in_flight.peek().map(|Reverse(next)| next.at);
         let next = timeouts.chain(arrival).min().filter(|next| *next <= until);
         let Some(next) = next else {
@@ -561,16 +588,12 @@ impl World {
         self.now = self.now.max(next);
         let now = self.now;
         for end in &mut self.ends {
+            if end.timeout().is_none_or(|at| at > now) {
+                continue;
+            }
             match end {
-                End::Kith(kith) => {
-                    if kith.transport.poll_timeout().is_some_and(|at| at <= now) {
-                        kith.transport.handle_timeout(now);
-                    }
-                }
-                End::Str0m(str0m) if str0m.alive && str0m.timeout <= now => {
-                    str0m.rtc.handle_input(str0m::Input::Timeout(now)).unwrap();
-                }
-                _ => {}
+                End::Kith(kith) => kith.transport.handle_timeout(now),
+                End::Str0m(str0m) => str0m.rtc.handle_input(str0m::Input::Timeout(now)).unwrap(),
             }
         }
         self.settle();
