@@ -437,3 +437,6 @@ impl Sctp {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
