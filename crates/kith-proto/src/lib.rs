@@ -5,12 +5,16 @@
 //! - [`bounds`]: how much memory a message would take, before it is decoded.
 //! - [`data_packet`]: reading and rewriting a `DataPacket` without decoding it, so that fields that this build does not
 //!   know pass through unchanged.
+//! - [`join_request`]: the `join_request` parameter of the signalling URL.
+//! - [`signal`]: the frames of a signalling socket.
 //!
 //! The crate knows nothing of rooms or sockets.
 
 pub mod bounds;
 pub mod data_packet;
+pub mod join_request;
 pub mod json;
+pub mod signal;
 mod wire;
 
 /// The generated messages, with LiveKit's names and field numbers. Every field may be absent on the wire.

@@ -3,16 +3,16 @@
 //! The checks and their texts are LiveKit's: SDKs show some of them and compare others.
 
 mod client;
-mod wrapped;
 
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr};
 
 use axum::http::HeaderMap;
-use base64::Engine as _;
-use kith_proto::livekit::{ClientInfo, ReconnectReason};
+use kith_proto::{
+    join_request::{JoinRequestError, decode_base64, parse_join_request},
+    livekit::{ClientInfo, JoinRequest, ReconnectReason},
+};
 
 pub use client::client_ip;
-pub use wrapped::{JoinRequestError, MAX_JOIN_REQUEST, parse_join_request};
 
 use crate::{
     auth::Claims,
@@ -41,6 +41,15 @@ impl Refusal {
         Self {
             status: 400,
             text: format!("{what} length exceeds limits: max length {limit}").into(),
+        }
+    }
+}
+
+impl From<JoinRequestError> for Refusal {
+    fn from(error: JoinRequestError) -> Self {
+        Self {
+            status: 400,
+            text: error.to_string().into(),
         }
     }
 }
@@ -183,7 +192,7 @@ fn exceeds(len: usize, limit: u32) -> bool {
 /// Takes the settings of a join request; gives back the metadata and attributes that it asks for.
 fn take_join_request(
     request: &mut SessionRequest,
-    join: kith_proto::livekit::JoinRequest,
+    join: JoinRequest,
 ) -> (String, BTreeMap<String, String>) {
     // Absent booleans are false here, unlike in the query.
     let settings = join.connection_settings.unwrap_or_default();
@@ -240,12 +249,7 @@ fn take_query(
 }
 
 fn decode_attributes(text: &str) -> Option<BTreeMap<String, String>> {
-    serde_json::from_slice(
-        &wrapped::TOLERANT
-            .decode(wrapped::standard_alphabet(text).as_bytes())
-            .ok()?,
-    )
-    .ok()
+    serde_json::from_slice(&decode_base64(text)?).ok()
 }
 
 /// The query's pairs, decoded. Of equal names the first counts.

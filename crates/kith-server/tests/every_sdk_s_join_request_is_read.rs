@@ -20,12 +20,13 @@ use base64::{Engine, engine::general_purpose as base64_forms};
 use flate2::{Compression, write::GzEncoder};
 use kith_proto::{
     Message,
+    join_request::{JoinRequestError, MAX_JOIN_REQUEST, parse_join_request},
     livekit::{JoinRequest, ReconnectReason, WrappedJoinRequest, client_info},
 };
 use kith_server::{
     auth::{Claims, VideoGrants},
     config::LimitConfig,
-    join::{JoinInput, JoinRequestError, MAX_JOIN_REQUEST, parse_join_request, session_request},
+    join::{JoinInput, session_request},
     signal::{Reconnect, SessionRequest},
 };
 

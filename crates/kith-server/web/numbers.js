@@ -49,7 +49,7 @@ export class Numbers {
     const layers = local && track.kind === 'video' ? this.layers(streams) : '';
     const loss = local ? this.remoteLoss(report) : this.loss(streams);
     const kind = publication.source === this.livekit.Track.Source.ScreenShare ? 'screen' : '';
-    return [kind, codec, size, layers, `${Math.round(rate)} kbit/s`, loss === null ? '' : `${loss.toFixed(1)} %`].filter(Boolean).join(' ');
+    return [kind, codec, size, layers, `${Math.round(rate)}\u00a0kbit/s`, loss === null ? '' : `${loss.toFixed(1)}\u00a0%`].filter(Boolean).join(' ');
   }
 
   /// Kilobits per second since the last reading.

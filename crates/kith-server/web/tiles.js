@@ -1,5 +1,8 @@
 // One tile for each participant, with its pictures, its name and who is speaking. Sound plays from the tiles too.
 
+/// Pixels that a tile keeps when there are many; the list scrolls then.
+const MIN_HEIGHT = 110;
+
 export class Tiles {
   constructor(parent, room, livekit) {
     this.parent = parent;
@@ -90,18 +93,24 @@ export class Tiles {
     tile.classList.toggle('has-video', tile.querySelector('video') !== null);
   }
 
-  /// As many columns as give the largest pictures of 16:9.
+  /// As many columns as give the largest tiles. A tile is between 4:5 (phones) and 16:9, so that little of a picture is cut.
   arrange() {
     const count = Math.max(1, this.tiles.size);
-    const { clientWidth: width, clientHeight: height } = this.parent;
-    let best = { columns: 1, area: 0 };
+    const gap = 10;
+    let best = { area: 0 };
     for (let columns = 1; columns <= count; columns += 1) {
       const rows = Math.ceil(count / columns);
-      const w = Math.min(width / columns, (height / rows) * (16 / 9));
-      const area = w * w;
-      if (area > best.area) best = { columns, area };
+      const cellWidth = (this.parent.clientWidth - gap * (columns - 1)) / columns;
+      const cellHeight = Math.max(MIN_HEIGHT, (this.parent.clientHeight - gap * (rows - 1)) / rows);
+      const aspect = Math.min(16 / 9, Math.max(4 / 5, cellWidth / cellHeight));
+      const width = Math.min(cellWidth, cellHeight * aspect);
+      const height = width / aspect;
+      if (width * height > best.area) best = { columns, width, height, area: width * height };
     }
+    if (!best.area) return;
     this.parent.style.setProperty('--columns', String(best.columns));
+    this.parent.style.setProperty('--tile-width', `${Math.floor(best.width)}px`);
+    this.parent.style.setProperty('--tile-height', `${Math.floor(best.height)}px`);
   }
 
   /// Where the numbers of a participant are written.

@@ -90,7 +90,7 @@ async fn connect(front: Arc<Front>, caller: &Caller, request: Request, v1: bool)
                 let _open = open;
                 match tokio::time::timeout(JOIN_TIMEOUT, upgraded).await {
                     Ok(Ok(websocket)) => {
-                        let end = socket::run(websocket, socket_channel, &front.config.limit).await;
+                        let end = socket::run(websocket, socket_channel).await;
                         tracing::debug!(room, identity, %end, "signalling socket closed");
                     }
                     Ok(Err(error)) => tracing::debug!(room, identity, %error, "upgrade failed"),

@@ -17,10 +17,9 @@ use std::{
 use bytes::Bytes;
 use futures_util::SinkExt as _;
 use kith_proto::{
-    Message as _,
-    bounds::{self, MAX_ELEMENTS},
-    json,
+    Message as _, json,
     livekit::{Pong, SignalRequest, SignalResponse, signal_request, signal_response},
+    signal,
 };
 use tokio::{
     sync::mpsc,
@@ -49,9 +48,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest message when the configuration sets no limit, bytes.
 const HIGHEST_MESSAGE_LIMIT: usize = 64 * 1024 * 1024;
-
-/// Largest text message, bytes. JSON costs many times its size to read, and no known client sends it.
-const MAX_TEXT: usize = 512 * 1024;
 
 /// Messages below this are sent uncompressed, bytes: pongs and candidates do not get smaller.
 const COMPRESSION_THRESHOLD: usize = 256;
@@ -128,11 +124,7 @@ impl fmt::Display for End {
 }
 
 /// Carries a session's messages until one side ends it.
-pub(super) async fn run(
-    websocket: WebSocket<HttpStream>,
-    channel: SocketChannel,
-    limit: &LimitConfig,
-) -> End {
+pub(super) async fn run(websocket: WebSocket<HttpStream>, channel: SocketChannel) -> End {
     let SocketChannel {
         requests,
         mut responses,
@@ -142,7 +134,7 @@ pub(super) async fn run(
         text: false,
         greeted: false,
     };
-    let end = socket.carry(requests, &mut responses, limit).await;
+    let end = socket.carry(requests, &mut responses).await;
     // The room learns at once that the client is gone: its sender finds the queue closed.
     drop(responses);
     let code = match &end {
@@ -173,7 +165,6 @@ impl Socket {
         &mut self,
         requests: mpsc::Sender<SignalRequest>,
         responses: &mut mpsc::Receiver<Outbound>,
-        limit: &LimitConfig,
     ) -> End {
         let mut ping = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -193,7 +184,7 @@ impl Socket {
                 frame = self.websocket.next_frame(), if place.is_some() || !room_listens => {
                     last_heard = Instant::now();
                     let request = match frame {
-                        Ok(frame) => match self.read(&frame, limit).await {
+                        Ok(frame) => match self.read(&frame).await {
                             Ok(request) => request,
                             Err(end) => return end,
                         },
@@ -230,19 +221,15 @@ impl Socket {
     }
 
     /// Looks at a frame: the request in it, or nothing for the room.
-    async fn read(
-        &mut self,
-        frame: &Frame,
-        limit: &LimitConfig,
-    ) -> Result<Option<SignalRequest>, End> {
+    async fn read(&mut self, frame: &Frame) -> Result<Option<SignalRequest>, End> {
         let request = match frame.opcode() {
             OpCode::Binary => {
                 self.text = false;
-                decode_binary(frame.payload())
+                signal::decode_binary(frame.payload())
             }
             OpCode::Text => {
                 self.text = true;
-                decode_text(frame.payload(), limit)
+                signal::decode_text(frame.payload())
             }
             OpCode::Close => return Err(End::Client),
             OpCode::Ping => {
@@ -255,7 +242,7 @@ impl Socket {
             }
             OpCode::Pong | OpCode::Continuation => return Ok(None),
         };
-        let request = request.map_err(End::BadRequest)?;
+        let request = request.map_err(|error| End::BadRequest(error.to_string()))?;
         match &request.message {
             Some(signal_request::Message::Ping(_)) => {
                 self.answer(signal_response::Message::Pong(now_ms()))
@@ -352,32 +339,6 @@ impl Socket {
         };
         let _ = timeout(CLOSE_TIMEOUT, farewell).await;
     }
-}
-
-fn decode_binary(payload: &[u8]) -> Result<SignalRequest, String> {
-    bounds::check_elements::<SignalRequest>(payload, MAX_ELEMENTS)
-        .map_err(|error| error.to_string())?;
-    SignalRequest::decode(payload).map_err(|error| error.to_string())
-}
-
-fn decode_text(payload: &[u8], limit: &LimitConfig) -> Result<SignalRequest, String> {
-    let largest = match limit.signal_message_size_limit {
-        0 => MAX_TEXT,
-        limit => MAX_TEXT.min(limit as usize),
-    };
-    if payload.len() > largest {
-        return Err(format!("text message of more than {largest} bytes"));
-    }
-    if payload
-        .iter()
-        .filter(|byte| matches!(byte, b',' | b'[' | b'{'))
-        .count()
-        > MAX_ELEMENTS
-    {
-        return Err(format!("text message of more than {MAX_ELEMENTS} elements"));
-    }
-    let text = str::from_utf8(payload).map_err(|error| error.to_string())?;
-    json::from_str(text).map_err(|error| error.to_string())
 }
 
 /// Milliseconds since 1970.

@@ -9,19 +9,18 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use kith_proto::{
-    Message as _,
+use prost::Message as _;
+
+use crate::{
     bounds::{self, MAX_ELEMENTS},
     livekit::{JoinRequest, WrappedJoinRequest, wrapped_join_request::Compression},
 };
-
-use super::Refusal;
 
 /// Largest join request, unpacked, bytes. LiveKit's limit; an SDP offer in one has 20 kB.
 pub const MAX_JOIN_REQUEST: usize = 1024 * 1024;
 
 /// Standard alphabet, with or without padding, whatever the unused bits at the end.
-pub(super) const TOLERANT: GeneralPurpose = GeneralPurpose::new(
+const TOLERANT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -51,20 +50,15 @@ pub enum JoinRequestError {
     TooLarge,
 }
 
-impl From<JoinRequestError> for Refusal {
-    fn from(error: JoinRequestError) -> Self {
-        Self {
-            status: 400,
-            text: error.to_string().into(),
-        }
-    }
+/// Reads base64 in either alphabet, padded or not.
+#[must_use]
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    TOLERANT.decode(standard_alphabet(text).as_bytes()).ok()
 }
 
 /// Reads the value of a `join_request` parameter, percent-decoded once.
 pub fn parse_join_request(value: &str) -> Result<JoinRequest, JoinRequestError> {
-    let wrapped = TOLERANT
-        .decode(standard_alphabet(value).as_bytes())
-        .map_err(|_| JoinRequestError::Base64)?;
+    let wrapped = decode_base64(value).ok_or(JoinRequestError::Base64)?;
     let wrapped =
         WrappedJoinRequest::decode(wrapped.as_slice()).map_err(|_| JoinRequestError::Wrapped)?;
     let packed: &[u8] = &wrapped.join_request;
@@ -91,7 +85,7 @@ pub fn parse_join_request(value: &str) -> Result<JoinRequest, JoinRequestError> 
 
 /// The text in the standard alphabet: URL-safe letters are replaced, a space is a `+` that nobody percent-encoded, and
 /// what was percent-encoded twice is decoded once more.
-pub(super) fn standard_alphabet(text: &str) -> String {
+fn standard_alphabet(text: &str) -> String {
     let text = if text.contains('%') {
         percent_encoding::percent_decode_str(text).decode_utf8_lossy()
     } else {
