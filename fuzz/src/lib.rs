@@ -3,3 +3,5 @@
 
 pub mod media;
 pub mod sdp;
+pub mod signal;
+pub mod transport;
