@@ -16,11 +16,15 @@ impl Room {
         let Some(id) = self.by_transport.get(&event.transport).copied() else {
             return;
         };
+        // Whatever came over a transport shows that it is connected, should that not have been reported.
+        if let EventKind::Connected { .. }
+        | EventKind::DataChannelOpen { .. }
+        | EventKind::LayerStarted { .. }
+        | EventKind::SubscriptionStarted { .. } = event.kind
+        {
+            self.on_connected(id, event.transport);
+        }
         match event.kind {
-            EventKind::Connected { path } => {
-                tracing::debug!(room = %self.name, ?path, "connected");
-                self.on_connected(id, event.transport);
-            }
             EventKind::IceConnected => self.on_connectivity(id),
             EventKind::IceDisconnected => self.on_connectivity_lost(id),
             EventKind::Failed { reason } => {
@@ -46,7 +50,8 @@ impl Room {
             EventKind::DataDropped { label, messages } => {
                 tracing::warn!(room = %self.name, %label, messages, "a client takes its data too slowly");
             }
-            EventKind::PathChanged { .. }
+            EventKind::Connected { .. }
+            | EventKind::PathChanged { .. }
             | EventKind::DataChannelOpen { .. }
             | EventKind::DataChannelClosed { .. }
             | EventKind::LayerStopped { .. }
@@ -60,20 +65,17 @@ impl Room {
         let Some(participant) = self.participants.get_mut(&id) else {
             return;
         };
-        let is = |peer: Option<TransportId>| peer == Some(transport);
-        if is(participant
+        let publishes = participant
             .publisher
             .as_ref()
-            .map(|peer| peer.link.transport()))
-        {
-            participant.publisher_connected = true;
-        }
-        if is(participant
-            .subscriber
-            .as_ref()
-            .map(|peer| peer.link.transport()))
-        {
-            participant.subscriber_connected = true;
+            .is_some_and(|peer| peer.link.transport() == transport);
+        let connected = if publishes {
+            &mut participant.publisher_connected
+        } else {
+            &mut participant.subscriber_connected
+        };
+        if std::mem::replace(connected, true) {
+            return;
         }
         if participant.is_connected() && participant.state == participant_info::State::Joined {
             participant.state = participant_info::State::Active;
