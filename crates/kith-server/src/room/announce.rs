@@ -139,7 +139,7 @@ impl Room {
             .filter(|track| track.published)
             .map(|track| track.info.clone())
             .collect();
-        participant.info(tracks, Vec::new())
+        participant.info(tracks, self.data_tracks.infos(participant.id))
     }
 
     /// Everything that one participant may know about the others and itself.

@@ -50,7 +50,11 @@ impl Room {
         let kind = match label {
             DataLabel::Reliable => Kind::Reliable,
             DataLabel::Lossy => Kind::Lossy,
-            DataLabel::DataTrack | DataLabel::Other(_) => return,
+            DataLabel::DataTrack => {
+                self.on_data_track_packet(from, payload);
+                return;
+            }
+            DataLabel::Other(_) => return,
         };
         let packet = match DataPacketRef::parse(payload) {
             Ok(packet) => packet,

@@ -145,6 +145,7 @@ impl Room {
 
         // What is there already comes into the first offer or answer.
         self.reconcile_participant(id);
+        self.reconcile_data_for(id);
         if subscriber_primary {
             self.ensure_subscriber(id);
         }

@@ -81,6 +81,7 @@ impl Room {
         }
         self.negotiate.remove(&id);
         self.speakers.forget(id);
+        self.forget_data_tracks(id);
         if let Some(signal) = participant.signal.take() {
             signal.close(action.map(|action| leave_message(reason, action)));
         }

@@ -12,6 +12,7 @@
 mod actor;
 mod announce;
 mod data;
+mod data_tracks;
 mod dynacast;
 mod events;
 mod join;

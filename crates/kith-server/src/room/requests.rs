@@ -4,8 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use kith_proto::livekit::{
     DisconnectReason, Ping, Pong, SimulateScenario, SpeakerInfo, SpeakersChanged, leave_request,
-    request_response::{Reason, Request},
-    signal_request, signal_response, simulate_scenario,
+    request_response::Reason, signal_request, signal_response, simulate_scenario,
 };
 
 use super::{ParticipantId, state::Room};
@@ -35,24 +34,17 @@ impl Room {
             Message::UpdateMetadata(request) => self.on_update_metadata(from, request),
             Message::UpdateAudioTrack(request) => self.on_update_audio(from, request),
             Message::UpdateVideoTrack(request) => self.on_update_video(from, request),
-            Message::PublishDataTrackRequest(request) => self.refuse_request(
-                from,
-                Reason::NotAllowed,
-                "data tracks are not enabled",
-                Some(Request::PublishDataTrack(request)),
-            ),
-            Message::UnpublishDataTrackRequest(request) => self.refuse_request(
-                from,
-                Reason::NotFound,
-                "no such data track",
-                Some(Request::UnpublishDataTrack(request)),
-            ),
+            Message::PublishDataTrackRequest(request) => self.on_publish_data_track(from, request),
+            Message::UnpublishDataTrackRequest(request) => {
+                self.on_unpublish_data_track(from, request);
+            }
+            Message::UpdateDataSubscription(request) => self.on_data_subscription(from, request),
             Message::StoreDataBlobRequest(request) => {
                 self.refuse_blob(from, request.request_id);
             }
             Message::GetDataBlobRequest(request) => self.refuse_blob(from, request.request_id),
-            // The first is long deprecated, the second says nothing while there are no data tracks.
-            Message::UpdateLayers(_) | Message::UpdateDataSubscription(_) => {}
+            // Long deprecated.
+            Message::UpdateLayers(_) => {}
         }
     }
 

@@ -79,6 +79,7 @@ impl Room {
             }
             self.demand.insert(track_id);
         }
+        self.data_tracks.retell(id);
         self.negotiate.insert(id);
     }
 
@@ -110,7 +111,13 @@ impl Room {
             .iter()
             .take(MAX_SYNC_TRACKS)
             .filter_map(|published| published.track.as_ref())
-            .all(|track| known(&track.sid));
+            .all(|track| known(&track.sid))
+            && state
+                .publish_data_tracks
+                .iter()
+                .take(MAX_SYNC_TRACKS)
+                .filter_map(|published| published.info.as_ref())
+                .all(|track| self.data_tracks.has(id, &track.sid));
         if !fits {
             self.mismatch(id);
             return;

@@ -14,7 +14,8 @@ use kith_proto::livekit::{
 
 use super::{
     Media, ParticipantId, RoomSettings, TrackId, actor::Input, announce::Announcements,
-    data::Nonces, random, speakers::Speakers, timers::Timers, track::Tracks,
+    data::Nonces, data_tracks::DataTracks, random, speakers::Speakers, timers::Timers,
+    track::Tracks,
 };
 use crate::{
     auth::Keys,
@@ -84,6 +85,7 @@ pub(super) struct Room {
     pub(super) timers: Timers<Timer>,
     pub(super) speakers: Speakers<ParticipantId, PublicationId>,
     pub(super) nonces: Nonces,
+    pub(super) data_tracks: DataTracks,
     pub(super) announcements: Announcements,
     /// Whose offers are to be looked at.
     pub(super) negotiate: BTreeSet<ParticipantId>,
@@ -143,6 +145,7 @@ impl Room {
             timers: Timers::new(),
             speakers: Speakers::new(),
             nonces: Nonces::default(),
+            data_tracks: DataTracks::default(),
             announcements: Announcements::default(),
             negotiate: BTreeSet::new(),
             demand: BTreeSet::new(),
@@ -236,6 +239,7 @@ impl Room {
     /// Sends what the inputs of this batch led to.
     pub(super) fn flush(&mut self) {
         self.announce();
+        self.tell_data_handles();
         self.negotiate_all();
         for track in std::mem::take(&mut self.demand) {
             self.tell_demand(track, false);

@@ -449,6 +449,7 @@ impl Room {
                 self.reconcile(*other, track_id);
             }
         }
+        self.reconcile_data_of(id);
     }
 
     /// Tells the publisher of a video track what is wanted of it. `settled`: the delay for stopping layers has passed.

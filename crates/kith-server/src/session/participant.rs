@@ -47,6 +47,7 @@ pub(crate) struct ConnectionMode {
     /// The subscriber's peer connection is the one that must be up.
     pub(crate) subscriber_primary: bool,
     pub(crate) auto_subscribe: bool,
+    pub(crate) auto_subscribe_data: bool,
     pub(crate) adaptive_stream: bool,
     pub(crate) ice_lite: bool,
 }
@@ -126,6 +127,7 @@ impl Participant {
                 single_pc,
                 subscriber_primary: !single_pc && request.protocol > 2 && permission.can_subscribe,
                 auto_subscribe: request.auto_subscribe,
+                auto_subscribe_data: request.auto_subscribe_data_track,
                 adaptive_stream: request.adaptive_stream,
                 ice_lite,
             },

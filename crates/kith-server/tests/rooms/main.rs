@@ -19,6 +19,7 @@ mod a_track_is_published_before_or_after_its_offer;
 mod candidates_go_both_ways;
 mod codecs_are_negotiated_per_track;
 mod data_reaches_whom_it_names;
+mod data_tracks_go_to_subscribers;
 mod layers_follow_what_is_shown;
 mod metadata_updates_are_answered;
 mod permissions_are_honoured;

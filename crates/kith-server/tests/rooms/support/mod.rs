@@ -68,6 +68,17 @@ impl World {
         client
     }
 
+    /// The same, without subscribing to data tracks by itself.
+    pub(crate) async fn connect_manual_data(&self, identity: &str) -> Client {
+        let mut request = dual(identity);
+        request.auto_subscribe_data_track = false;
+        let mut client = self.join(request).await;
+        client.answer().await;
+        client.subscriber_connects().await;
+        client.settle().await;
+        client
+    }
+
     /// Joins with a single peer connection, offers data and connects.
     pub(crate) async fn connect_single(&self, identity: &str) -> Client {
         let mut client = self.join(single(identity)).await;
