@@ -108,8 +108,8 @@ impl IceCredentials {
         Ok(Self { ufrag, pwd })
     }
 
-    /// Makes credentials out of 32 random bytes: a ufrag of 16 and a password of 32 characters (96 and 160 bits; the RFC asks for
-    /// 24 and 128).
+    /// Makes credentials out of 32 random bytes: a ufrag of 16 characters and a password of 26, 96 and 156 bits (RFC 8445 section
+    /// 5.3 asks for 24 and 128).
     #[must_use]
     pub fn from_entropy(entropy: [u8; 32]) -> Self {
         const ALPHABET: &[u8; 64] =
@@ -319,4 +319,54 @@ pub enum TransportEvent {
     Closed,
     /// The connection can no longer work.
     Failed(crate::FailReason),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_credentials_are_valid_and_differ() {
+        let made =
+            IceCredentials::from_entropy(std::array::from_fn(|i| (i as u8).wrapping_mul(37)));
+        assert_eq!((made.ufrag().len(), made.pwd().len()), (16, 26));
+        assert_eq!(
+            IceCredentials::new(made.ufrag(), made.pwd()).as_ref(),
+            Ok(&made)
+        );
+        for byte in 0..32 {
+            let mut entropy: [u8; 32] = std::array::from_fn(|i| (i as u8).wrapping_mul(37));
+            entropy[byte] ^= 1;
+            assert_ne!(
+                IceCredentials::from_entropy(entropy),
+                made,
+                "byte {byte} counts"
+            );
+        }
+        assert!(!format!("{made:?}").contains(made.pwd()));
+    }
+
+    #[test]
+    fn credentials_are_checked() {
+        let pwd = "p".repeat(22);
+        assert_eq!(
+            IceCredentials::new("abc", &*pwd),
+            Err(CredentialsError::UfragLength(3))
+        );
+        assert_eq!(
+            IceCredentials::new("abcd", "short"),
+            Err(CredentialsError::PwdLength(5))
+        );
+        assert_eq!(
+            IceCredentials::new("ab:d", &*pwd),
+            Err(CredentialsError::Alphabet)
+        );
+        assert!(IceCredentials::new("ab/+", &*pwd).is_ok());
+    }
+
+    #[test]
+    fn fingerprints_look_as_in_sdp() {
+        assert!(Fingerprint([0xab; 32]).to_string().starts_with("AB:AB:AB"));
+        assert_eq!(Fingerprint([0; 32]).to_string().len(), 95);
+    }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use kith_rtp::stun::{DatagramKind, classify};
 
 use crate::api::{
     DataLabel, Datagram, DtlsRole, IceCredentials, Input, Path, Protocol, RemoteDescription,
@@ -16,7 +17,7 @@ use crate::dtls::{DtlsAssociation, DtlsEvent};
 use crate::error::{
     CandidateError, DataChannelError, Dropped, FailReason, SealError, SendDataError, SetRemoteError,
 };
-use crate::ice::{Ice, IceEvent};
+use crate::ice::{Ice, IceEvent, PathIndex};
 use crate::sctp::{self, Sctp};
 use crate::srtp::{self, SrtpProfile, SrtpReceiver, SrtpSender};
 
@@ -34,6 +35,8 @@ pub struct Transport {
     remote: Option<RemoteDescription>,
     /// Where the DTLS handshake goes while ICE has nominated nothing: to where it came from.
     handshake_path: Option<Path>,
+    /// ICE was connected once.
+    was_connected: bool,
     srtp_overhead: usize,
     outbox: VecDeque<Transmit>,
     events: VecDeque<TransportEvent>,
@@ -86,6 +89,7 @@ impl Transport {
             receiver: None,
             remote: None,
             handshake_path: None,
+            was_connected: false,
             srtp_overhead: SrtpProfile::AeadAes128Gcm.rtp_overhead(),
             outbox: VecDeque::new(),
             events: VecDeque::new(),
@@ -177,30 +181,28 @@ impl Transport {
             local: destination,
             remote: source,
         };
-        match *data {
-            // RFC 7983, and RFC 5761 to tell RTCP from RTP.
-            [128..=191, second, ..] => {
-                let index = self.ice.validated(&path).ok_or(Dropped::NotValidated)?;
-                let receiver = self.receiver.as_mut().ok_or(Dropped::NotKeyed)?;
-                if (192..=223).contains(&second) {
-                    let len = receiver.open_rtcp(now, data)?;
-                    self.ice.heard(index, now);
-                    Ok(Input::Rtcp(data.get(..len).ok_or(Dropped::Malformed)?))
-                } else {
-                    let len = receiver.open_rtp(now, data)?;
-                    self.ice.heard(index, now);
-                    Ok(Input::Rtp(data.get_mut(..len).ok_or(Dropped::Malformed)?))
-                }
+        match classify(data) {
+            DatagramKind::Rtp => {
+                let (index, receiver) = self.media_input(&path)?;
+                let len = receiver.open_rtp(now, data)?;
+                self.ice.heard(index, now);
+                Ok(Input::Rtp(data.get_mut(..len).ok_or(Dropped::Malformed)?))
+            }
+            DatagramKind::Rtcp => {
+                let (index, receiver) = self.media_input(&path)?;
+                let len = receiver.open_rtcp(now, data)?;
+                self.ice.heard(index, now);
+                Ok(Input::Rtcp(data.get(..len).ok_or(Dropped::Malformed)?))
             }
             _ if self.over => Err(Dropped::Closed),
-            [0..=3, ..] => {
+            DatagramKind::Stun => {
                 self.tick(now);
                 self.ice.handle_stun(now, path, data)?;
                 self.after_ice();
                 Ok(Input::None)
             }
-            [20..=63, ..] => self.handle_dtls(now, path, data).map(|()| Input::None),
-            _ => Err(Dropped::UnknownProtocol),
+            DatagramKind::Dtls => self.handle_dtls(now, path, data).map(|()| Input::None),
+            DatagramKind::Turn | DatagramKind::Unknown => Err(Dropped::UnknownProtocol),
         }
     }
 
@@ -344,13 +346,19 @@ impl Transport {
         self.end();
     }
 
+    #[inline]
+    fn media_input(&mut self, path: &Path) -> Result<(PathIndex, &mut SrtpReceiver), Dropped> {
+        let index = self.ice.validated(path).ok_or(Dropped::NotValidated)?;
+        Ok((index, self.receiver.as_mut().ok_or(Dropped::NotKeyed)?))
+    }
+
     fn handle_dtls(&mut self, now: Instant, path: Path, data: &[u8]) -> Result<(), Dropped> {
         self.ice.validated(&path).ok_or(Dropped::NotValidated)?;
         if self.dtls.is_none() {
             return Err(Dropped::DtlsNotExpected);
         }
         self.tick(now);
-        if self.receiver.is_none() {
+        if !self.was_connected {
             self.handshake_path = Some(path);
         }
         self.drive_dtls(|dtls, now, sink| dtls.handle(now, data, sink));
@@ -360,7 +368,11 @@ impl Transport {
     fn after_ice(&mut self) {
         while let Some(event) = self.ice.poll_event() {
             match event {
-                IceEvent::Connected => self.events.push_back(TransportEvent::IceConnected),
+                IceEvent::Connected => {
+                    self.was_connected = true;
+                    self.handshake_path = None;
+                    self.events.push_back(TransportEvent::IceConnected);
+                }
                 IceEvent::Disconnected => self.events.push_back(TransportEvent::IceDisconnected),
                 IceEvent::PathChanged(path) => {
                     self.events.push_back(TransportEvent::PathChanged(path))

@@ -111,6 +111,54 @@ fn a_thousand_messages_of_ten_kilobytes_pass_quickly() {
     }
 }
 
+/// The receiver's socket buffer on loopback, and an ordinary line with an ordinary router.
+#[test]
+fn a_full_queue_on_the_way_does_not_stall_the_channel() {
+    let lines = [
+        (
+            "loopback",
+            1e9,
+            212_992.0,
+            Duration::from_micros(50),
+            SECOND,
+        ),
+        (
+            "50 Mbit/s",
+            6.25e6,
+            128_000.0,
+            Duration::from_millis(20),
+            6 * SECOND,
+        ),
+        (
+            "10 Mbit/s",
+            1.25e6,
+            64_000.0,
+            Duration::from_millis(40),
+            20 * SECOND,
+        ),
+    ];
+    for (line, rate, queue, latency, within) in lines {
+        let mut world = with_channels(DtlsRole::Server);
+        world.latency = latency;
+        world.bottleneck = Some((rate, queue));
+        let (start, real) = (world.now, Instant::now());
+        push(&mut world, &DataLabel::Reliable, 1000, 10_000, 4 * within);
+        world.run_until(4 * within, "arrival", |world| {
+            world.str0m().data.len() == 1000
+        });
+        println!(
+            "{line}: 10 MB in {:?} virtual, {:?} real",
+            world.now - start,
+            real.elapsed()
+        );
+        assert!(
+            world.now - start < within,
+            "{line} took {:?}",
+            world.now - start
+        );
+    }
+}
+
 #[test]
 fn bursts_arrive_in_order_under_loss() {
     for seed in 0..4 {

@@ -319,6 +319,10 @@ pub struct World {
     pub sent: u64,
     /// The network is cut for datagrams for which this says so.
     pub cut: Box<dyn Fn(&Transmit) -> bool>,
+    /// Bytes per second, and bytes that queue before it drops, in each direction.
+    pub bottleneck: Option<(f64, f64)>,
+    /// When the queue towards the first and the second end is empty.
+    drained: [Instant; 2],
     /// The first end is connected by TCP, the second one does not know.
     pub over_tcp: bool,
     in_flight: BinaryHeap<Reverse<InFlight>>,
@@ -344,6 +348,8 @@ impl World {
             record: false,
             sent: 0,
             cut: Box::new(|_| false),
+            bottleneck: None,
+            drained: [start; 2],
             over_tcp: false,
             in_flight: BinaryHeap::new(),
         }
@@ -510,8 +516,19 @@ impl World {
         if (self.cut)(&transmit) || self.random.chance(self.loss) {
             return;
         }
+        let mut leaves = self.now;
+        if let Some((rate, queue)) = self.bottleneck {
+            let drained = &mut self.drained[usize::from(!to_first(&transmit))];
+            let waiting = drained.saturating_duration_since(self.now).as_secs_f64() * rate;
+            if waiting + transmit.data.len() as f64 > queue {
+                return;
+            }
+            *drained = (*drained).max(self.now)
+                + Duration::from_secs_f64(transmit.data.len() as f64 / rate);
+            leaves = *drained;
+        }
         self.in_flight.push(Reverse(InFlight {
-            at: self.now + self.latency,
+            at: leaves + self.latency,
             number: self.sent,
             transmit,
         }));
@@ -519,9 +536,7 @@ impl World {
 
     /// Hands a datagram to the end that has its destination: the first end has the addresses of [`KITH`] and [`KITH_V6`].
     pub fn deliver(&mut self, mut transmit: Transmit) {
-        let to_first = [KITH, KITH_V6]
-            .map(|ours| addr(ours).ip())
-            .contains(&transmit.destination.ip());
+        let to_first = to_first(&transmit);
         let to = usize::from(!to_first);
         if self.over_tcp {
             assert!(to_first || transmit.proto == Protocol::Tcp);
@@ -720,4 +735,10 @@ pub fn rtp(ssrc: u32, seq: u16, payload: &[u8]) -> Vec<u8> {
 
 pub fn other_label(label: &str) -> DataLabel {
     DataLabel::Other(Arc::from(label))
+}
+
+fn to_first(transmit: &Transmit) -> bool {
+    [KITH, KITH_V6]
+        .map(|ours| addr(ours).ip())
+        .contains(&transmit.destination.ip())
 }
