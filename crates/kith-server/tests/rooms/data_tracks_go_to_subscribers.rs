@@ -86,7 +86,7 @@ async fn a_track_is_told_subscribed_to_and_forwarded_under_the_subscribers_handl
             _ => None,
         })
         .await;
-    assert_eq!(told, [info.clone()]);
+    assert_eq!(told, std::slice::from_ref(&info));
     bob.send(subscribe(&info.sid, true)).await;
     let handle = handles(&mut bob).await[&info.sid];
     assert_ne!(handle, 0);
