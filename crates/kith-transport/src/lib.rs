@@ -7,8 +7,9 @@
 //! Invariants:
 //! - **Only an ICE-validated 5-tuple reaches DTLS, SRTP or SCTP.** Everything else is dropped without an answer.
 //! - **Nothing above DTLS is believed before the peer's certificate matches the fingerprint of the session description.**
-//! - **No datagram ends a connection**, save an authenticated close or a certificate that is not the announced one.
-//! - **Media costs no lookup and no allocation**: the seal is told the rollover counter, the open side finds its SSRC in a small table.
+//! - **No datagram ends an established connection**, save an authenticated close. Before that, forged handshake messages can cost time
+//!   (see `dtls`), and a certificate that is not the announced one ends it.
+//! - **Media allocates nothing and searches nothing**: sealing is told the rollover counter, opening looks its SSRC up in a hash table.
 //! - **Every queue and table is bounded** by a named constant.
 
 mod api;
