@@ -102,8 +102,8 @@ impl fmt::Debug for SubscriptionId {
 /// Where events of a transport go. Make it with [`EVENT_SINK_CAPACITY`] places or more.
 ///
 /// **When it is full** nothing is lost but measurements: reading of the data channels stops (the peer's messages wait at the peer),
-/// audio levels are skipped, every other event waits in the shard and is tried again every few milliseconds. A transport whose
-/// sink is full for longer than the bound of that queue, or whose receiver is gone, is not told any more; close it.
+/// audio levels and estimates are skipped, every other event waits in the shard, up to 4096 of them, and is tried again every few
+/// milliseconds. **When its receiver is dropped** the transport is closed within a second or two: nobody else could do it.
 pub type EventSink = mpsc::Sender<Event>;
 
 /// Enough for a burst of data messages and the events of a join.

@@ -18,7 +18,7 @@ fn send(clients: &mut [&mut Client], frames: std::ops::Range<u64>) {
             500 + frame,
             frame as u32 * 3000,
             true,
-            &vp8(frame as u16, true, frame % 5 == 0, 300),
+            &vp8(frame as u16, true, frame.is_multiple_of(5), 300),
         );
         run_for(clients, Duration::from_millis(5));
     }

@@ -133,8 +133,8 @@ fn sender_reports_reach_subscribers_and_their_reports_are_counted() {
         let (_, video) = publisher.publish(1000, 2000);
         let subscription = subscriber.subscribe(video, MediaKind::Video, 4000);
         connect(&mut [&mut publisher, &mut subscriber]);
-        for frame in 0..400 {
-            let payload = vp8(frame as u16, true, frame % 50 == 0, 300);
+        for frame in 0..400u64 {
+            let payload = vp8(frame as u16, true, frame.is_multiple_of(50), 300);
             publisher.write(2000, VP8, 500 + frame, frame as u32 * 900, true, &payload);
             run_for(
                 &mut [&mut publisher, &mut subscriber],

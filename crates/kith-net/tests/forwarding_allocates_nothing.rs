@@ -84,7 +84,7 @@ fn forwarding_allocates_nothing() {
                 &[frame as u8; 80],
             );
             for part in 0..6 {
-                let payload = vp8(frame as u16, part == 0, frame % 100 == 0, 1000);
+                let payload = vp8(frame as u16, part == 0, frame.is_multiple_of(100), 1000);
                 clients[0].write(2000, VP8, 500 + frame * 6 + part, time, part == 5, &payload);
             }
             frame += 1;

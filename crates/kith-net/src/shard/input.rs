@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::connections::{Connections, Reading};
 use super::peer::{Address, MAX_ADDRESSES};
-use super::{DATAGRAMS_PER_FLUSH, Message, RECEIVES_PER_TURN, RECORDS_PER_TURN, Shard};
+use super::{DATAGRAMS_PER_FLUSH, Message, RECEIVES_PER_TURN, RECORDS_PER_TURN, Shard, tell};
 use crate::api::{EventKind, ShardId};
 use crate::demux::{LocalIndex, Owner};
 use crate::ring::{Record, Stray};
@@ -277,12 +277,14 @@ impl Shard {
             }
         });
         for report in &mut reports {
-            let Some(feed) = self.media.feed(report.publication) else {
+            let Some(feed) = self.media.feed_mut(report.publication) else {
                 continue;
             };
             report.epoch = report.epoch.wrapping_add(feed.epoch_base);
-            for shard in &feed.shards {
-                self.tell(*shard, Message::SenderReport(*report));
+            if !feed.shards.is_empty() && feed.may_report(report.layer, now) {
+                for shard in &feed.shards {
+                    tell(&self.shards, *shard, Message::SenderReport(*report));
+                }
             }
             self.media.on_sender_report(report);
         }

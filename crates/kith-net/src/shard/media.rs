@@ -4,7 +4,7 @@
 //! those it is fed through a ring. **A feed lives as long as somebody here needs it**: its publisher, a subscription, or another
 //! shard. So a subscription may come before its publication and outlive it, in any order.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kith_sfu::{
     DownTrack, HubSpec, Outgoing, PublicationId, ReceivedPacket, SenderReportInfo, TrackHub,
@@ -33,6 +33,9 @@ pub(super) struct Feed {
     pub(super) publisher: Option<usize>,
     /// Only on the publisher's shard: the other shards that take part.
     pub(super) shards: Vec<ShardId>,
+    /// When a sender report last went to the other shards, and which layers' did at that time, one bit each.
+    pub(super) reported: Option<Instant>,
+    pub(super) reported_layers: u8,
     /// Layers of which a keyframe is wanted, one bit each; asked for at the end of the turn.
     pub(super) keyframes: u8,
 }
@@ -131,6 +134,9 @@ impl Links {
 /// Epochs that a publication may have before it is removed and comes back: each is another SSRC or a restart of the publisher.
 const EPOCHS_PER_LIFE: u32 = 1 << 16;
 
+/// Sender reports come about once a second. A publisher that sends them like media does not flood the other shards.
+const REPORT_INTERVAL: Duration = Duration::from_millis(200);
+
 /// What to tell another shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FeedChange {
@@ -163,6 +169,10 @@ impl Media {
         self.feeds.get(self.feed_key(publication)?)
     }
 
+    pub(super) fn feed_mut(&mut self, publication: PublicationId) -> Option<&mut Feed> {
+        self.feeds.get_mut(self.feed_key(publication)?)
+    }
+
     pub(super) fn subscription_key(&self, subscription: SubscriptionId) -> Option<usize> {
         self.by_subscription.get(&subscription).copied()
     }
@@ -183,6 +193,8 @@ impl Media {
                 subscribers: Vec::new(),
                 publisher: None,
                 shards: Vec::new(),
+                reported: None,
+                reported_layers: 0,
                 keyframes: 0,
             })
         });
@@ -346,6 +358,21 @@ impl Feed {
         self.spec = spec;
         self.update_hub();
         true
+    }
+
+    /// Whether a sender report may go to the other shards now: each layer's once per [`REPORT_INTERVAL`].
+    pub(super) fn may_report(&mut self, layer: u8, now: Instant) -> bool {
+        let bit = 1u8.checked_shl(layer.into()).unwrap_or(0);
+        if self
+            .reported
+            .is_none_or(|at| now.saturating_duration_since(at) >= REPORT_INTERVAL)
+        {
+            self.reported = Some(now);
+            self.reported_layers = 0;
+        }
+        let first = self.reported_layers & bit == 0;
+        self.reported_layers |= bit;
+        first
     }
 
     /// Every layer, one bit each.

@@ -390,9 +390,7 @@ impl Shard {
 
     /// Sends a message to another shard.
     fn tell(&self, shard: ShardId, message: Message) {
-        if let Some(inbox) = self.shards.get(shard.index()) {
-            inbox.push(message);
-        }
+        tell(&self.shards, shard, message);
     }
 
     /// Sends a message to every other shard.
@@ -447,5 +445,12 @@ impl Shard {
             busy: self.busy_time,
             ..stats
         }
+    }
+}
+
+/// Sends a message to one of these shards.
+fn tell(shards: &[Arc<Inbox<Message>>], shard: ShardId, message: Message) {
+    if let Some(inbox) = shards.get(shard.index()) {
+        inbox.push(message);
     }
 }

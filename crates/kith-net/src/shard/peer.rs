@@ -72,6 +72,8 @@ pub(super) struct Peer {
     /// Where it goes.
     pub(super) way: Option<Way>,
     path: Option<Path>,
+    /// DTLS is up and the control plane does not know yet.
+    pub(super) owes_connected: bool,
     /// Next transport-wide sequence number, and whether any subscription counts them.
     pub(super) transport_sequence: u16,
     pub(super) counts_transport_sequence: bool,
@@ -109,6 +111,7 @@ impl Peer {
             ready: false,
             way: None,
             path: None,
+            owes_connected: false,
             transport_sequence: 0,
             counts_transport_sequence: false,
             touched: false,

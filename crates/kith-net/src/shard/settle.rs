@@ -133,6 +133,8 @@ impl Shard {
 pub(super) fn settle(peer: &mut Peer, key: usize, net: &mut Net, now: Instant) -> bool {
     peer.update_path(key, net);
     let mut more = poll_transport(peer, key, net, now);
+    peer.update_path(key, net);
+    tell_connected(peer);
     send_rtcp(peer, net, now);
     while let Some(event) = peer.receiver.poll_event() {
         on_ingress_event(peer, event);
@@ -162,6 +164,16 @@ fn poll_transport(peer: &mut Peer, key: usize, net: &mut Net, now: Instant) -> b
         }
     }
     true
+}
+
+/// Says that the transport is connected, once, and with the path.
+fn tell_connected(peer: &mut Peer) {
+    if peer.owes_connected
+        && let Some(path) = peer.path()
+    {
+        peer.owes_connected = false;
+        peer.outlet.push(EventKind::Connected { path });
+    }
 }
 
 /// Sends a datagram of the transport's own: STUN, DTLS, SCTP.
@@ -239,11 +251,11 @@ fn on_transport_event(
             EventKind::PathChanged { path }
         }
         TransportEvent::Connected => {
+            // A handshake can finish before ICE has nominated a path; then the news waits for one.
+            peer.owes_connected = true;
             peer.update_path(key, net);
-            match peer.path() {
-                Some(path) => EventKind::Connected { path },
-                None => return,
-            }
+            tell_connected(peer);
+            return;
         }
         TransportEvent::DataChannelOpen { label } => {
             peer.data.drain(now, &mut peer.transport, &label);

@@ -10,11 +10,11 @@ use super::sys::{self, Message};
 /// Longest datagram that is accepted for sending. WebRTC stays below an Ethernet MTU; DTLS and SCTP are told to as well.
 pub(crate) const MAX_DATAGRAM: usize = 1500;
 
-/// Room for some 350 full datagrams: enough that a system call carries many, small enough to stay in a core's L2 cache together
+/// Room for some 170 full datagrams: enough that a system call carries many, small enough to stay in a core's L2 cache together
 /// with the media that is copied into it.
-const SLAB_LEN: usize = 512 << 10;
+const SLAB_LEN: usize = 256 << 10;
 
-/// Messages that may wait. 1300 datagrams of audio size fill the slab as well.
+/// Messages that may wait. 1300 datagrams of audio size fill a slab as well.
 const MAX_MESSAGES: usize = 2048;
 
 /// The kernel's UDP_MAX_SEGMENTS before Linux 6.9 (128 since).
@@ -394,7 +394,7 @@ mod tests {
             outbox.commit(MAX_DATAGRAM, a.local_addr().unwrap(), None);
             count += 1;
         }
-        assert!(count > 300);
+        assert!(count > 150);
         let flush = outbox.flush(receiver("127.0.0.1:0").as_fd());
         assert_eq!(flush.datagrams + flush.dropped, count);
         assert!(outbox.room().is_some());

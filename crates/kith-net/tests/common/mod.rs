@@ -280,6 +280,43 @@ impl Client {
         }
     }
 
+    /// What the client's session description would say.
+    pub fn description(&mut self) -> RemoteDescription {
+        let api = self.rtc.direct_api();
+        let ice = api.local_ice_credentials();
+        let fingerprint = api.local_dtls_fingerprint().bytes.clone();
+        RemoteDescription {
+            ice: IceCredentials::new(ice.ufrag, ice.pass).unwrap(),
+            fingerprint: kith_net::Fingerprint(fingerprint.try_into().unwrap()),
+            dtls_role: DtlsRole::Server,
+            max_message_size: 65_536,
+        }
+    }
+
+    /// Restarts the client's side of ICE towards these credentials of the server.
+    pub fn restart(&mut self, server: &IceCredentials) {
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).unwrap();
+        let ours = IceCredentials::from_entropy(entropy);
+        let mut api = self.rtc.direct_api();
+        api.set_local_ice_credentials(IceCreds {
+            ufrag: ours.ufrag().into(),
+            pass: ours.pwd().into(),
+        });
+        api.set_remote_ice_credentials(IceCreds {
+            ufrag: server.ufrag().into(),
+            pass: server.pwd().into(),
+        });
+    }
+
+    /// The UDP socket, for somebody else to read.
+    pub fn socket(&self) -> UdpSocket {
+        match &self.link {
+            Link::Udp(socket) => socket.try_clone().unwrap(),
+            Link::Tcp { .. } => panic!("not UDP"),
+        }
+    }
+
     pub fn rtc_remote_ufrag(&self) -> &str {
         &self.server_ufrag
     }
