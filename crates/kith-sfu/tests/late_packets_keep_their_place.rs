@@ -35,7 +35,7 @@ fn a_packet_that_is_overtaken_is_sent_into_its_gap() {
     let late = harness.push_all(&overtaken);
     assert_eq!(numbers(&late), [first + 2, first + 3]);
     assert_eq!(late[0].timestamp, 3000);
-    assert_eq!(late[1].marker, true);
+    assert!(late[1].marker);
     assert!(harness.push_all(&overtaken).is_empty(), "and only once");
 }
 

@@ -12,7 +12,7 @@ use super::stored::{Flags, PLAYOUT_DELAY_LEN, StoredPacket};
 use crate::packet::{ReceivedPacket, SenderReportInfo};
 
 /// Most encodings of a publication, as LiveKit has them, and most spatial layers that are told apart.
-const MAX_LAYERS: usize = 4;
+pub(super) const MAX_LAYERS: usize = 4;
 
 /// A layer that did not show in so many pictures of others, and for so long, was stopped by the publisher. Both, as
 /// pictures come in bursts and screen shares seldom.
@@ -48,7 +48,7 @@ pub(super) struct Layer {
     structure: Option<Box<Structure>>,
     /// Timestamp of the newest packet.
     timestamp: u32,
-    /// The newest picture id, counted on beyond 7 bits.
+    /// The newest picture id, counted on to 16 bits.
     picture_id: u16,
 }
 
@@ -184,10 +184,13 @@ impl TrackHub {
         if !descriptor::read_payload(payload, at_frame_border, &mut packet) {
             return None;
         }
-        if packet.flags.has(Flags::PICTURE_ID) && !packet.flags.has(Flags::PICTURE_ID_WIDE) {
-            let step = (packet.picture_id as u8).wrapping_sub(layer.picture_id as u8) << 1;
-            let step = i16::from(step as i8) >> 1;
-            packet.picture_id = layer.picture_id.wrapping_add_signed(step) & 0x7FFF;
+        if packet.flags.has(Flags::PICTURE_ID) {
+            let bits = if packet.flags.has(Flags::PICTURE_ID_WIDE) {
+                15
+            } else {
+                7
+            };
+            packet.picture_id = count_on(layer.picture_id, packet.picture_id, bits);
         }
         let mut dependencies = None;
         // VP8's own descriptor says everything, and all receivers understand it.
@@ -346,6 +349,13 @@ impl TrackHub {
             };
         }
     }
+}
+
+/// The 16-bit number that ends in the `bits` bits of `id` and is closest to `newest`.
+fn count_on(newest: u16, id: u16, bits: u32) -> u16 {
+    let unused = u16::BITS - bits;
+    let step = (id.wrapping_sub(newest) << unused) as i16 >> unused;
+    newest.wrapping_add_signed(step)
 }
 
 /// The extension values of a packet that go on to subscribers.

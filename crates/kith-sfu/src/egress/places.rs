@@ -121,9 +121,9 @@ impl Places {
     }
 
     /// Leaves out source number `seq`, which is above [`Self::highest`]. `frames` is how many picture ids vanish with
-    /// it: 1 if it is the first packet of a frame, else 0.
+    /// it: 1 if it is the first packet of a frame, else 0. Returns source picture id minus picture id sent from here on.
     #[inline]
-    pub(super) fn leave_out(&mut self, seq: u64, frames: u16) {
+    pub(super) fn leave_out(&mut self, seq: u64, frames: u16) -> u16 {
         if seq - self.highest > MAX_GAP + 1 {
             self.shorten_gap(seq);
         }
@@ -135,6 +135,7 @@ impl Places {
         self.open.shift = self.open.shift.wrapping_add(1);
         self.open.id_shift = self.open.id_shift.wrapping_add(frames);
         self.highest = seq;
+        self.open.id_shift
     }
 
     /// The place of a late packet: number `seq` of a stream to whose segments `belongs` says yes. `None`: it was left

@@ -66,7 +66,7 @@ pub(super) struct StoredPacket {
     pub(super) timestamp: u32,
     /// Bytes of payload.
     pub(super) payload_len: u16,
-    /// Picture id of VP8 and VP9, as many bits as its field has.
+    /// Picture id of VP8 and VP9, counted on to 16 bits.
     pub(super) picture_id: u16,
     /// VP8, VP9: bytes of payload descriptor. RED: bytes before the primary encoding.
     pub(super) split: u16,

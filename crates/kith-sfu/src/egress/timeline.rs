@@ -1,10 +1,10 @@
 //! The subscriber's timestamps: one line without jumps, laid out of the timestamps of the streams that are forwarded.
 
-use super::hub::TrackHub;
+use super::hub::{MAX_LAYERS, TrackHub};
 use super::stored::StoredPacket;
 
 /// How many segments are remembered for late packets.
-const SEGMENTS: usize = 4;
+const SEGMENTS: usize = 8;
 
 /// How far the publisher's sender reports may disagree with arrival times before they are not believed, in seconds. A
 /// key frame that was repeated over a slow path is late by less; clocks that jumped are wrong by more.
@@ -23,8 +23,6 @@ const LEAST_STEP_PER_S: u32 = 1000;
 pub(super) struct Segment {
     pub(super) layer: u8,
     pub(super) epoch: u32,
-    /// Highest source number when the segment ended.
-    end: u64,
     /// Timestamp sent minus source timestamp.
     pub(super) shift: u32,
     /// How much of `shift` only serves to keep timestamps growing.
@@ -52,8 +50,10 @@ pub(super) struct Timeline {
     clock_rate: u32,
     segments: [Segment; SEGMENTS],
     current: u8,
-    /// The newest timestamp that was sent, and the arrival of its packet in µs of the hub's clock.
+    /// The newest timestamp so far, and the arrival of its packet in µs of the hub's clock.
     last: Option<Last>,
+    /// Of each layer, the highest source number when it was left last.
+    left_at: [u64; MAX_LAYERS],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,7 @@ impl Timeline {
             segments: [Segment::default(); SEGMENTS],
             current: 0,
             last: None,
+            left_at: [0; MAX_LAYERS],
         }
     }
 
@@ -81,13 +82,8 @@ impl Timeline {
     /// The segment with this number.
     #[inline]
     pub(super) fn segment(&self, number: u8) -> &Segment {
-        let [a, b, c, d] = &self.segments;
-        match number & 3 {
-            0 => a,
-            1 => b,
-            2 => c,
-            _ => d,
-        }
+        let [first, ..] = &self.segments;
+        self.segments.get(usize::from(number)).unwrap_or(first)
     }
 
     /// The number that the next segment will have.
@@ -103,18 +99,20 @@ impl Timeline {
         segment.layer == layer && segment.epoch == epoch
     }
 
-    /// Whether source number `seq` of a stream that was left may have had a place.
+    /// Whether source number `seq` of a layer lies before the place where it was left, so that it can be no new beginning.
     #[inline]
-    pub(super) fn was_part(&self, layer: u8, epoch: u32, seq: u64) -> bool {
-        self.segments
-            .iter()
-            .any(|it| it.layer == layer && it.epoch == epoch && seq <= it.end)
+    pub(super) fn was_passed(&self, layer: u8, seq: u64) -> bool {
+        self.left_at
+            .get(usize::from(layer))
+            .is_some_and(|left_at| seq <= *left_at)
     }
 
-    /// The segment in use ends with source number `end`.
-    pub(super) fn end(&mut self, end: u64) {
-        let current = self.current;
-        self.segment_mut(current).end = end;
+    /// The stream in use is left after source number `end`.
+    pub(super) fn leave(&mut self, end: u64) {
+        let layer = usize::from(self.current().layer);
+        if let Some(left_at) = self.left_at.get_mut(layer).filter(|_| self.last.is_some()) {
+            *left_at = end.max(*left_at);
+        }
     }
 
     /// Begins a segment for a stream that is taken up with `packet` in a `segment`; its timestamp offset is set here.
@@ -177,13 +175,12 @@ impl Timeline {
             let elapsed = self.ticks(packet.arrival.saturating_sub(last.arrival));
             let step = elapsed.max(self.clock_rate / LEAST_STEP_PER_S);
             segment.bump = 0;
-            segment.end = 0;
             segment.shift = last.sent.wrapping_add(step).wrapping_sub(packet.timestamp);
         }
         self.install(segment);
     }
 
-    /// The timestamp of the next packet in order.
+    /// The timestamp of the next packet in order, whether it is sent or left out.
     #[inline]
     pub(super) fn advance(&mut self, packet: &StoredPacket) -> u32 {
         let sent = packet.timestamp.wrapping_add(self.current().shift);
@@ -204,7 +201,7 @@ impl Timeline {
         self.clock_rate
     }
 
-    /// The newest timestamp sent.
+    /// The newest timestamp so far.
     #[inline]
     pub(super) fn newest(&self) -> u32 {
         self.last.map_or(0, |last| last.sent)
@@ -221,12 +218,9 @@ impl Timeline {
     }
 
     fn segment_mut(&mut self, number: u8) -> &mut Segment {
-        let [a, b, c, d] = &mut self.segments;
-        match number & 3 {
-            0 => a,
-            1 => b,
-            2 => c,
-            _ => d,
-        }
+        // Numbers are below SEGMENTS.
+        let at = usize::from(number) % SEGMENTS;
+        #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
+        &mut self.segments[at]
     }
 }

@@ -12,6 +12,7 @@ use kith_rtp::dependency_descriptor::DecodeTargetIndication;
 use super::super::descriptor::{Dependencies, Structure};
 use super::super::stored::{Flags, StoredPacket};
 use super::Choice;
+use super::recent::RecentFrames;
 
 /// Frames to wait for a switching point before a key frame is asked for, when a smaller target is wanted or only another
 /// frame rate: a few rounds of the usual temporal patterns.
@@ -19,7 +20,7 @@ const PATIENCE_DOWN: u8 = 8;
 const PATIENCE_RATE: u8 = 30;
 
 /// Selects a decode target.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct TargetSelector {
     /// What is forwarded; `None` until the first frame that is understood.
     current: Option<u8>,
@@ -27,7 +28,7 @@ pub(super) struct TargetSelector {
     /// The structure that `current` is of.
     structure: u16,
     wanted: Wanted,
-    left_out: Frames,
+    left_out: RecentFrames,
     /// One bit for each chain of which a frame was left out since it began.
     broken: u8,
     /// The frame being chosen for, and the choice.
@@ -48,47 +49,23 @@ struct Wanted {
     fitting: u32,
 }
 
-/// Some of the last 128 frames.
-#[derive(Clone, Copy, Debug, Default)]
-struct Frames {
-    newest: u16,
-    /// Bit n: frame `newest - n`.
-    bits: u128,
-}
-
-impl Frames {
-    fn note(&mut self, frame: u16) {
-        let ahead = frame.wrapping_sub(self.newest) as i16;
-        if ahead > 0 || self.bits == 0 {
-            let ahead = if self.bits == 0 { 128 } else { ahead as u32 };
-            self.bits = self.bits.checked_shl(ahead).unwrap_or(0) | 1;
-            self.newest = frame;
-        } else {
-            self.bits |= 1u128.checked_shl(ahead.unsigned_abs().into()).unwrap_or(0);
+impl Default for TargetSelector {
+    fn default() -> Self {
+        TargetSelector {
+            current: None,
+            layer: LayerId::default(),
+            structure: 0,
+            wanted: Wanted::default(),
+            left_out: RecentFrames::default(),
+            // No chain is whole before its beginning was seen.
+            broken: u8::MAX,
+            frame: None,
+            unsettled: 0,
         }
-    }
-
-    fn has(&self, frame: u16) -> bool {
-        let back = self.newest.wrapping_sub(frame);
-        self.bits.checked_shr(back.into()).unwrap_or(0) & 1 != 0
-    }
-
-    /// Whether `frame` is too old to be known.
-    fn has_forgotten(&self, frame: u16) -> bool {
-        let back = self.newest.wrapping_sub(frame);
-        (128..0x8000).contains(&back)
     }
 }
 
 impl TargetSelector {
-    /// A stream begins. The frames that were sent are forgotten: their numbers belong to another stream.
-    pub(super) fn restart(&mut self) {
-        *self = TargetSelector {
-            broken: u8::MAX,
-            ..TargetSelector::default()
-        };
-    }
-
     pub(super) fn layer(&self) -> LayerId {
         self.layer
     }

@@ -3,6 +3,7 @@
 //! A choice is made for a frame as a whole, at its first packet, so that no frame is cut in two.
 
 mod dependencies;
+mod recent;
 mod temporal;
 mod vp9;
 
@@ -11,6 +12,7 @@ use kith_rtp::{Codec, LayerId};
 use super::descriptor::{Dependencies, Structure};
 use super::stored::{Flags, StoredPacket};
 use dependencies::TargetSelector;
+use recent::RecentFrames;
 use temporal::TemporalSelector;
 use vp9::Vp9Selector;
 
@@ -44,6 +46,9 @@ enum Mode {
 pub(super) struct Selector {
     mode: Mode,
     frames: Frames,
+    /// Picture ids of frames that were left out. Their ids are given to later frames, so nothing of them may leave any
+    /// more.
+    left_out: RecentFrames,
     temporal: TemporalSelector,
     vp9: Vp9Selector,
     target: TargetSelector,
@@ -76,17 +81,18 @@ impl Selector {
         Selector {
             mode: Mode::Everything,
             frames: Frames::default(),
+            left_out: RecentFrames::default(),
             temporal: TemporalSelector::default(),
             vp9: Vp9Selector::default(),
             target: TargetSelector::default(),
         }
     }
 
-    /// A stream begins with the key frame that `packet` starts. `has_descriptor`: the subscriber negotiated the
+    /// For a stream that begins with the key frame that `packet` starts. `has_descriptor`: the subscriber negotiated the
     /// dependency descriptor.
-    pub(super) fn begin(&mut self, packet: &StoredPacket, has_descriptor: bool) {
+    pub(super) fn begin(packet: &StoredPacket, has_descriptor: bool) -> Self {
         let dependencies = packet.flags.has(Flags::DEPENDENCIES);
-        self.mode = match packet.codec {
+        let mode = match packet.codec {
             Codec::Vp8 => Mode::Temporal,
             Codec::Vp9 if !(dependencies && has_descriptor) => Mode::Vp9,
             Codec::Vp9 | Codec::Av1 | Codec::H264 | Codec::H265 if dependencies => {
@@ -95,10 +101,11 @@ impl Selector {
             Codec::H265 => Mode::Temporal,
             _ => Mode::Everything,
         };
-        self.frames = Frames::default();
-        self.temporal = TemporalSelector::all();
-        self.vp9 = Vp9Selector::default();
-        self.target.restart();
+        Selector {
+            mode,
+            temporal: TemporalSelector::all(),
+            ..Selector::new()
+        }
     }
 
     /// Chooses for a packet in order. `limit` is the highest layer wanted.
@@ -120,6 +127,9 @@ impl Selector {
                 let new_frame = self.frames.is_new(packet);
                 if new_frame {
                     self.frames.forward = self.temporal.choose(packet, limit.temporal);
+                    if !self.frames.forward {
+                        self.left_out.note(packet.picture_id);
+                    }
                 }
                 Choice {
                     forward: self.frames.forward,
@@ -146,7 +156,15 @@ impl Selector {
     ) -> bool {
         match self.mode {
             Mode::Everything => true,
-            Mode::Temporal => self.temporal.is_open(packet.temporal, limit.temporal),
+            Mode::Temporal => {
+                let has_id = packet.flags.has(Flags::PICTURE_ID);
+                let wanted = self.temporal.is_open(packet.temporal, limit.temporal)
+                    && !(has_id && self.left_out.has(packet.picture_id));
+                if !wanted {
+                    self.left_out.note(packet.picture_id);
+                }
+                wanted
+            }
             Mode::Vp9 => {
                 packet.spatial <= self.vp9.spatial()
                     && self.temporal.is_open(packet.temporal, limit.temporal)
