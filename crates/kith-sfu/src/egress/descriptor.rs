@@ -28,6 +28,8 @@ pub(super) struct Dependencies {
     /// The decode targets that the publisher sends.
     pub(super) active: u32,
     pub(super) indications: DecodeTargetIndications,
+    /// The frames it refers to: bit n is the frame n before it.
+    pub(super) references: u128,
     chain_diffs: [u8; MAX_CHAINS],
     chain_count: u8,
     /// The packet carries the structure.
@@ -135,6 +137,10 @@ pub(super) fn read_dependencies(
             structure.active = active;
             structure.active_at = packet.seq;
         }
+    }
+    for diff in descriptor.frame_diffs.as_slice() {
+        // Frames further back cannot be known; they count as the furthest.
+        dependencies.references |= 1 << (*diff).min(127);
     }
     let diffs = descriptor.chain_diffs.as_slice();
     for (slot, diff) in dependencies.chain_diffs.iter_mut().zip(diffs) {

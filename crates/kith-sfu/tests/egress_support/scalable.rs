@@ -33,6 +33,8 @@ pub struct Encoder {
     picture: usize,
     /// The frame that a chain had last.
     chains: Vec<u16>,
+    /// The last frame of each spatial layer in each temporal layer.
+    last: Vec<[Option<u16>; 3]>,
     structure: TemplateStructure,
 }
 
@@ -43,6 +45,8 @@ pub struct LayerPacket {
     pub layer: LayerId,
     pub frame_number: u16,
     pub key_picture: bool,
+    /// The frames that it refers to.
+    pub references: Vec<u16>,
 }
 
 impl Encoder {
@@ -57,6 +61,7 @@ impl Encoder {
             timestamp: 4_294_900_000,
             picture: 0,
             chains: vec![0; usize::from(spatial_layers)],
+            last: vec![[None; 3]; usize::from(spatial_layers)],
             structure: TemplateStructure::new(
                 0,
                 &[Template {
@@ -168,6 +173,16 @@ impl Encoder {
                 self.chains[at] = number;
             }
         }
+        let references = self.references(layer, key_picture);
+        let diffs: Vec<u16> = references
+            .iter()
+            .map(|frame| number.wrapping_sub(*frame))
+            .collect();
+        let at = usize::from(layer.spatial);
+        if key_picture {
+            self.last[at] = [None; 3];
+        }
+        self.last[at][usize::from(layer.temporal)] = Some(number);
         let structure = self.structure.clone();
         let template = layer.spatial * self.temporal_layers + layer.temporal;
         (0..2)
@@ -180,7 +195,7 @@ impl Encoder {
                     structure: (independent && layer.spatial == 0 && n == 0).then_some(&structure),
                     active_decode_targets: None,
                     indications: Some(self.indications(layer, key_picture)),
-                    frame_diffs: (!independent).then(|| FrameDiffs::from_slice(&[1]).unwrap()),
+                    frame_diffs: Some(FrameDiffs::from_slice(&diffs).unwrap()),
                     chain_diffs: Some(ChainDiffs::from_slice(&chain_diffs).unwrap()),
                 };
                 let mut descriptor = [0; 255];
@@ -199,9 +214,27 @@ impl Encoder {
                     layer,
                     frame_number: number,
                     key_picture,
+                    references: references.clone(),
                 }
             })
             .collect()
+    }
+
+    /// The base temporal layer refers to itself, the others to the newest frame below; and to the spatial layer below if
+    /// that is how layers depend on each other.
+    fn references(&self, layer: LayerId, key_picture: bool) -> Vec<u16> {
+        let mut references = Vec::new();
+        let ahead = |number: u16| number.wrapping_sub(self.frame_number) as i16;
+        if !key_picture {
+            let own = &self.last[usize::from(layer.spatial)];
+            let up_to = usize::from(layer.temporal.max(1));
+            let newest = own[..up_to].iter().flatten().max_by_key(|it| ahead(**it));
+            references.extend(newest);
+        }
+        if layer.spatial > 0 && self.depends(key_picture) {
+            references.push(self.frame_number.wrapping_sub(1));
+        }
+        references
     }
 
     fn payload(&self, n: u8, layer: LayerId) -> Vec<u8> {

@@ -201,7 +201,8 @@ impl DownTrack {
     }
 
     /// Decides what the subscriber gets of a packet that was pushed to `hub`. Call it once for every pushed packet, in
-    /// the order in which they were pushed, and write what it returns before the next packet is pushed.
+    /// the order in which they were pushed, from the first one that the subscriber may get, and write what it returns
+    /// within a few milliseconds: the hub keeps the bytes for about a second.
     #[inline]
     pub fn forward(&mut self, hub: &TrackHub, packet: PacketRef, _now: Instant) -> Outgoings {
         let mut outgoings = Outgoings::default();

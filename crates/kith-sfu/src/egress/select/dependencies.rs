@@ -2,7 +2,7 @@
 //! appendix A).
 //!
 //! A decode target is switched to at a frame that says `Switch` for it, **provided no frame of the target's chain was
-//! left out since the chain began**. That covers all structures alike: spatial layers that depend on each other (L3T3)
+//! left out since the chain began**, nor a frame that this one refers to. That covers all structures alike: spatial layers that depend on each other (L3T3)
 //! or only on key frames (L3T3_KEY), and those that do not (S3T3). Frames that are missing do not count as left out: the
 //! publisher repeats them, or the subscriber asks for a key frame.
 
@@ -205,6 +205,9 @@ impl TargetSelector {
                 self.layer = layer;
             }
         }
+        if best.is_none() && self.layer.temporal > limit.temporal {
+            self.slow_down(dependencies, structure, limit);
+        }
         if self.current.is_none() {
             // The frame is in no target that fits; wait with the one that is wanted.
             self.current = self.wanted.target;
@@ -214,6 +217,24 @@ impl TargetSelector {
             self.unsettled = 0;
         } else {
             self.unsettled = self.unsettled.saturating_add(1);
+        }
+    }
+
+    /// No target within the limit can be had yet: at least the frame rate is.
+    fn slow_down(&mut self, dependencies: &Dependencies, structure: &Structure, limit: LayerId) {
+        let slower = LayerId {
+            spatial: self.layer.spatial,
+            temporal: limit.temporal,
+        };
+        let mut rest = structure.targets_up_to(slower) & dependencies.active;
+        while rest != 0 {
+            let target = rest.trailing_zeros() as u8;
+            rest &= rest - 1;
+            let matches = structure.target_layer(target.into()) == slower;
+            if matches && self.can_switch(dependencies, structure, target) {
+                self.current = Some(target);
+                self.layer = slower;
+            }
         }
     }
 
@@ -231,7 +252,10 @@ impl TargetSelector {
 
     fn can_switch(&self, dependencies: &Dependencies, structure: &Structure, target: u8) -> bool {
         let indication = dependencies.indications.get(target.into());
-        if indication != DecodeTargetIndication::Switch {
+        let number = dependencies.frame_number;
+        if indication != DecodeTargetIndication::Switch
+            || self.left_out.has_any(number, dependencies.references)
+        {
             return false;
         }
         match structure.chain_of(target.into()) {

@@ -25,6 +25,17 @@ impl RecentFrames {
         self.bits.checked_shr(back.into()).unwrap_or(0) & 1 != 0
     }
 
+    /// Whether one of the frames in `before` is known; bit n is the frame n before `frame`.
+    pub(super) fn has_any(&self, frame: u16, before: u128) -> bool {
+        let ahead = frame.wrapping_sub(self.newest) as i16;
+        let before = if ahead >= 0 {
+            before.checked_shr(ahead.unsigned_abs().into())
+        } else {
+            before.checked_shl(ahead.unsigned_abs().into())
+        };
+        before.unwrap_or(0) & self.bits != 0
+    }
+
     /// Whether `frame` is too old to be known.
     pub(super) fn has_forgotten(&self, frame: u16) -> bool {
         let back = self.newest.wrapping_sub(frame);
@@ -52,6 +63,10 @@ mod tests {
         assert!(!frames.has(65_500));
         assert!(frames.has_forgotten(65_500));
         assert!(!frames.has_forgotten(121));
+        assert!(frames.has_any(123, 1 << 3));
+        assert!(!frames.has_any(123, 1 << 2));
+        assert!(frames.has_any(119, 1 << 117), "2 is 117 before 119");
+        assert!(!frames.has_any(119, 1 << 116));
         frames.note(10_000);
         assert!(!frames.has(120));
     }
