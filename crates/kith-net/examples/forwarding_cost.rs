@@ -137,7 +137,7 @@ fn main() {
         let messages = after.send_messages - before.send_messages;
         let calls = after.send_calls - before.send_calls;
         println!(
-            "shard {index}: {forwarded} forwarded in {elapsed:.1?}, {} ns each, busy {:.0} %, {:.1} datagrams per message, {:.1} messages per call; {} in per receive; drops {} {} {}",
+            "shard {index}: {forwarded} forwarded in {elapsed:.1?}, cpu {busy:.0?}, {} ns each, busy {:.0} %, {:.1} datagrams per message, {:.1} messages per call; {} in per receive; drops {} {} {}",
             busy.as_nanos() / u128::from(forwarded.max(1)),
             busy.as_secs_f64() / elapsed.as_secs_f64() * 100.0,
             out as f64 / messages.max(1) as f64,

@@ -9,8 +9,8 @@ use kith_transport::{ContextError, Fingerprint, TransportContext};
 use tokio::sync::oneshot;
 
 use crate::api::{
-    Command, CommandError, LocalCandidate, NetConfig, PublicationId, ShardId, ShardStats,
-    SubscriptionId, TransportId,
+    Command, CommandError, IceCredentials, LocalCandidate, NetConfig, PublicationId, ShardId,
+    ShardStats, SubscriptionId, TransportId,
 };
 use crate::inbox::{Inbox, MAX_QUEUED_COMMANDS};
 use crate::shard::Message;
@@ -158,7 +158,15 @@ impl MediaPlane {
                 if let Some(handle) = self.shard(spec.id.shard()) {
                     handle.transports.fetch_add(1, Ordering::Relaxed);
                 }
+                self.announce(spec.id.shard(), &spec.local_ice);
                 spec.id.shard()
+            }
+            Command::RestartIce {
+                transport,
+                local_ice,
+            } => {
+                self.announce(transport.shard(), local_ice);
+                transport.shard()
             }
             Command::CloseTransport { transport } => {
                 if let Some(handle) = self.shard(transport.shard()) {
@@ -171,7 +179,6 @@ impl MediaPlane {
                 transport.shard()
             }
             Command::SetRemote { transport, .. }
-            | Command::RestartIce { transport, .. }
             | Command::AddRemoteCandidate { transport, .. }
             | Command::SetReceive { transport, .. }
             | Command::ReadTransport { transport, .. } => transport.shard(),
@@ -222,6 +229,20 @@ impl MediaPlane {
     /// Ends the shards and waits for their threads. Transports close without a word to their event sinks.
     pub fn shutdown(&self) {
         self.inner.shutdown();
+    }
+
+    /// Tells the other shards whose connectivity checks those for this ufrag are: whichever shard they arrive at, it knows before
+    /// the peer can know the ufrag.
+    fn announce(&self, owner: ShardId, local_ice: &IceCredentials) {
+        for (index, handle) in self.inner.shards.iter().enumerate() {
+            if index != owner.index() {
+                handle.inbox.push(Message::Ufrag {
+                    ufrag: local_ice.ufrag().into(),
+                    owner,
+                    present: true,
+                });
+            }
+        }
     }
 
     fn shard(&self, shard: ShardId) -> Option<&Handle> {

@@ -247,11 +247,7 @@ impl Shard {
     fn add_ufrag(&mut self, key: usize, local_ice: &IceCredentials) {
         let ufrag = local_ice.ufrag();
         self.demux.insert_ufrag(ufrag, Owner::Here(key));
-        self.tell_all(|| Message::Ufrag {
-            ufrag: ufrag.into(),
-            owner: self.id,
-            present: true,
-        });
+        // The other shards were told by `MediaPlane::send`, before anybody could know the ufrag.
         if let Some(peer) = self.peers.get_mut(key) {
             peer.ufrags.push(ufrag.into());
         }

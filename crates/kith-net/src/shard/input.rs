@@ -86,6 +86,9 @@ impl Shard {
                     let mut owner = None;
                     for datagram in received.bytes.chunks_mut(received.stride) {
                         self.on_datagram(arrival, &mut owner, datagram, now);
+                        if self.dirty.full {
+                            self.write_pending_if_many(now);
+                        }
                     }
                     taken += count;
                     if taken >= DATAGRAMS_PER_FLUSH {
@@ -164,8 +167,7 @@ impl Shard {
                     for shard in &feed.shards {
                         self.links.push(*shard, |ring| ring.push_media(&packet));
                     }
-                    self.media
-                        .forward(&packet, &mut self.peers, &mut self.dirty, now);
+                    self.media.store(&packet, &mut self.dirty, now);
                 }
                 self.touch(key);
             }
@@ -355,7 +357,7 @@ impl Shard {
         subscription
             .down
             .handle_nack(hub, nack.sequence_numbers(), now, |outgoing| {
-                dirty.push(key, peer, subscription_key, outgoing, now);
+                dirty.push_repeat(key, peer, subscription_key, outgoing, now);
             });
     }
 
@@ -395,7 +397,7 @@ impl Shard {
             let mut taken = 0;
             while taken < RECORDS_PER_TURN && ring.pop(|record| self.on_record(record, from, now)) {
                 taken += 1;
-                if taken % DATAGRAMS_PER_FLUSH == 0 {
+                if self.dirty.full || taken % DATAGRAMS_PER_FLUSH == 0 {
                     self.write_pending_if_many(now);
                 }
             }
@@ -407,10 +409,7 @@ impl Shard {
 
     fn on_record(&mut self, record: Record<'_>, from: ShardId, now: Instant) {
         match record {
-            Record::Media(packet) => {
-                self.media
-                    .forward(&packet, &mut self.peers, &mut self.dirty, now)
-            }
+            Record::Media(packet) => self.media.store(&packet, &mut self.dirty, now),
             Record::Stray(Stray {
                 source,
                 local,
@@ -550,6 +549,9 @@ impl Shard {
             self.net.stats.bytes_in += frame.len() as u64;
             let kind = stun::classify(frame);
             self.deliver(peer, arrival, kind, frame, now);
+            if self.dirty.full {
+                self.write_pending_if_many(now);
+            }
         });
         self.net.tcp.put_deframer(key, deframer);
         if let Err(error) = whole {

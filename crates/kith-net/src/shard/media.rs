@@ -7,7 +7,8 @@
 use std::time::{Duration, Instant};
 
 use kith_sfu::{
-    DownTrack, HubSpec, Outgoing, PublicationId, ReceivedPacket, SenderReportInfo, TrackHub,
+    DownTrack, HubSpec, Outgoing, PacketRef, PublicationId, ReceivedPacket, SenderReportInfo,
+    TrackHub,
 };
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -27,6 +28,8 @@ pub(super) struct Feed {
     /// Only on the publisher's shard: what is added to the epochs that the receive side counts. It grows when a publication that
     /// was removed comes back, for which the receive side counts anew.
     pub(super) epoch_base: u32,
+    /// Packets of the hub that the subscribers have not got yet.
+    pub(super) fresh: Vec<PacketRef>,
     /// Slab keys of the subscriptions here.
     pub(super) subscribers: Vec<usize>,
     /// Only on the publisher's shard: its slab key.
@@ -53,34 +56,41 @@ pub(super) struct Subscription {
     pub(super) started: bool,
 }
 
-/// A packet decided on and not written yet.
+/// A packet that a subscriber asked for again, decided on and not written yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pending {
+pub(super) struct Repeat {
     /// Slab key of the subscription.
     pub(super) subscription: u32,
     pub(super) outgoing: Outgoing,
 }
 
-/// Transports with pending packets.
+/// What is to be written.
 #[derive(Debug, Default)]
 pub(super) struct Dirty {
-    /// Slab keys, each once.
+    /// Slab keys of feeds with new packets, each once.
+    pub(super) feeds: Vec<usize>,
+    /// Slab keys of transports with repeats, each once.
     pub(super) peers: Vec<usize>,
-    /// Pending packets of all of them.
+    /// How many packets that makes, about.
     pub(super) packets: usize,
     /// When the first was added.
     pub(super) since: Option<Instant>,
-    /// Packets dropped because a transport had too many.
+    /// A feed has as many new packets as may wait.
+    pub(super) full: bool,
+    /// Repeats dropped because a transport had too many.
     pub(super) dropped: u64,
 }
 
-/// Packets that may be pending for one transport. A turn adds some hundreds at most; more means that the shard does not get to
-/// sending, and then the oldest are not the ones to lose.
-const MAX_PENDING: usize = 4096;
+/// New packets of one feed that may wait: its history must still hold them all when they are written, and 64 segments is what one
+/// message takes.
+const MAX_FRESH: usize = 64;
+
+/// Repeats that may be pending for one transport. A NACK asks for some dozens; more than this between two flushes is a flood.
+const MAX_REPEATS: usize = 1024;
 
 impl Dirty {
-    /// Adds a packet for a transport.
-    pub(super) fn push(
+    /// Adds a repeat for a transport.
+    pub(super) fn push_repeat(
         &mut self,
         key: usize,
         peer: &mut Peer,
@@ -88,15 +98,15 @@ impl Dirty {
         outgoing: Outgoing,
         now: Instant,
     ) {
-        if peer.pending.len() >= MAX_PENDING {
+        if peer.repeats.len() >= MAX_REPEATS {
             self.dropped += 1;
             return;
         }
-        if peer.pending.is_empty() {
+        if peer.repeats.is_empty() {
             self.peers.push(key);
         }
         // A slab with more entries than that does not fit into memory.
-        peer.pending.push(Pending {
+        peer.repeats.push(Repeat {
             subscription: subscription as u32,
             outgoing,
         });
@@ -190,6 +200,7 @@ impl Media {
                 spec: None,
                 hub: None,
                 epoch_base: 0,
+                fresh: Vec::new(),
                 subscribers: Vec::new(),
                 publisher: None,
                 shards: Vec::new(),
@@ -263,40 +274,25 @@ impl Media {
         }
     }
 
-    /// Takes a packet for the subscribers on this shard.
-    pub(super) fn forward(
-        &mut self,
-        packet: &ReceivedPacket<'_>,
-        peers: &mut Slab<Peer>,
-        dirty: &mut Dirty,
-        now: Instant,
-    ) {
-        let Some(feed) = self
-            .by_publication
-            .get(&packet.publication)
-            .and_then(|key| self.feeds.get_mut(*key))
-        else {
+    /// Stores a packet for the subscribers on this shard; they get it with the next flush.
+    pub(super) fn store(&mut self, packet: &ReceivedPacket<'_>, dirty: &mut Dirty, now: Instant) {
+        let Some(key) = self.feed_key(packet.publication) else {
+            return;
+        };
+        let Some(feed) = self.feeds.get_mut(key) else {
             return;
         };
         let Some(hub) = &mut feed.hub else { return };
         let Some(stored) = hub.push(packet) else {
             return;
         };
-        for key in &feed.subscribers {
-            let Some(subscription) = self.subscriptions.get_mut(*key) else {
-                continue;
-            };
-            let Some(peer) = peers.get_mut(subscription.peer) else {
-                continue;
-            };
-            if !peer.ready {
-                continue;
-            }
-            for outgoing in subscription.down.forward(hub, stored, now).as_slice() {
-                dirty.push(subscription.peer, peer, *key, *outgoing, now);
-                self.forwarded += 1;
-            }
+        if feed.fresh.is_empty() {
+            dirty.feeds.push(key);
         }
+        feed.fresh.push(stored);
+        dirty.full |= feed.fresh.len() >= MAX_FRESH;
+        dirty.packets += feed.subscribers.len();
+        dirty.since.get_or_insert(now);
     }
 
     /// Hands on the publisher's timing.

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::data::DataQueue;
-use super::media::Pending;
+use super::media::Repeat;
 use super::net::{Net, Way};
 use super::outlet::Outlet;
 use crate::api::{ShardId, TransportId};
@@ -66,7 +66,8 @@ pub(super) struct Peer {
     /// The subscription of each SSRC that we send, RTX included.
     pub(super) by_ssrc: FxHashMap<Ssrc, usize>,
 
-    pub(super) pending: Vec<Pending>,
+    /// Packets that the peer asked for again.
+    pub(super) repeats: Vec<Repeat>,
     /// Whether media can be sealed and goes somewhere.
     pub(super) ready: bool,
     /// Where it goes.
@@ -107,7 +108,7 @@ impl Peer {
             publications: Vec::new(),
             subscriptions: Vec::new(),
             by_ssrc: FxHashMap::default(),
-            pending: Vec::new(),
+            repeats: Vec::new(),
             ready: false,
             way: None,
             path: None,
