@@ -1,5 +1,6 @@
 //! ICE-TCP (RFC 6544, passive): connections that strangers open, each bound to a transport by its first connectivity check.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -13,8 +14,9 @@ use slab::Slab;
 /// Connections of one shard. Each peer has one or two.
 const MAX_CONNECTIONS: usize = 8192;
 
-/// Connections of one shard that have not shown a connectivity check yet. Beyond this, new ones are closed at once.
-const MAX_UNBOUND: usize = 1024;
+/// Connections of one shard that have not shown a connectivity check yet. Beyond this, the oldest is closed: an honest client shows
+/// one within a round trip, and strangers that only connect do not keep it out.
+const MAX_UNBOUND: usize = if cfg!(test) { 4 } else { 1024 };
 
 /// A connection that shows no connectivity check for this long is closed. Clients send it at once; a slow network retransmits it
 /// a few times.
@@ -55,6 +57,8 @@ struct Connection {
     /// In the list of those with something to read.
     readable: bool,
     last_heard: Instant,
+    /// Tells it from others that have or had its key.
+    serial: u64,
 }
 
 /// A connection on its way to the shard that owns its transport.
@@ -87,6 +91,9 @@ pub(super) struct Connections {
     listeners: Vec<TcpListener>,
     connections: Slab<Connection>,
     unbound: usize,
+    /// Keys and serials of unbound connections in the order of their arrival, those that are no longer unbound among them.
+    arrivals: VecDeque<(usize, u64)>,
+    serial: u64,
     /// Keys of connections that may have something to read.
     pub(super) readable: Vec<usize>,
     dirty: Vec<usize>,
@@ -108,6 +115,8 @@ impl Connections {
             listeners,
             connections: Slab::new(),
             unbound: 0,
+            arrivals: VecDeque::new(),
+            serial: 0,
             readable: Vec::new(),
             dirty: Vec::new(),
             closed: Vec::new(),
@@ -153,10 +162,12 @@ impl Connections {
                     let Ok(local) = stream.local_addr() else {
                         continue;
                     };
-                    if self.unbound >= MAX_UNBOUND || !admit(local) {
+                    if !admit(local) {
                         // Dropping it closes it.
-                        self.dropped += 1;
                         continue;
+                    }
+                    if self.unbound >= MAX_UNBOUND {
+                        self.close_oldest_unbound();
                     }
                     self.add(
                         Handed {
@@ -220,7 +231,10 @@ impl Connections {
             dirty: false,
             readable: true,
             last_heard: now,
+            serial: self.serial,
         });
+        self.arrivals.push_back((key, self.serial));
+        self.serial += 1;
         self.unbound += 1;
         self.readable.push(key);
         Some(key)
@@ -244,49 +258,46 @@ impl Connections {
         }
     }
 
-    /// Reads once from a connection: what arrived of a bound one is in [`Self::buffer`].
+    /// Reads from a connection: once from a bound one, into [`Self::buffer`]; from an unbound one until its first frame is there.
     pub(super) fn read(&mut self, key: usize, now: Instant) -> Reading {
-        let Some(connection) = self.connections.get_mut(key) else {
-            return Reading::Gone;
-        };
-        if connection.peer.is_none() && head_is_complete(&connection.head) {
-            return Reading::Head;
-        }
-        let room = match connection.peer {
-            Some(_) => self.buffer.as_mut(),
-            // Not more than the first frame is needed to know whose it is; but what comes in one read is kept.
-            None => self
-                .buffer
-                .get_mut(..tcp_framing::HEADER_LEN + MAX_FRAME)
-                .unwrap_or_default(),
-        };
-        match connection.stream.read(room) {
-            Ok(0) => {
-                self.remove(key);
-                Reading::Gone
+        loop {
+            let Some(connection) = self.connections.get_mut(key) else {
+                return Reading::Gone;
+            };
+            if connection.peer.is_none() && head_is_complete(&connection.head) {
+                return Reading::Head;
             }
-            Ok(len) => {
-                connection.last_heard = now;
-                if connection.peer.is_some() {
-                    return Reading::Bytes(len);
+            let room = match connection.peer {
+                Some(_) => self.buffer.as_mut(),
+                // No more than a first frame needs; what comes with it is kept.
+                None => self
+                    .buffer
+                    .get_mut(..tcp_framing::HEADER_LEN + MAX_FRAME)
+                    .unwrap_or_default(),
+            };
+            match connection.stream.read(room) {
+                Ok(0) => {
+                    self.remove(key);
+                    return Reading::Gone;
                 }
-                connection
-                    .head
-                    .extend_from_slice(room.get(..len).unwrap_or_default());
-                if head_is_complete(&connection.head) {
-                    Reading::Head
-                } else {
-                    self.read(key, now)
+                Ok(len) => {
+                    connection.last_heard = now;
+                    if connection.peer.is_some() {
+                        return Reading::Bytes(len);
+                    }
+                    connection
+                        .head
+                        .extend_from_slice(room.get(..len).unwrap_or_default());
                 }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                connection.readable = false;
-                Reading::Blocked
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.read(key, now),
-            Err(_) => {
-                self.remove(key);
-                Reading::Gone
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    connection.readable = false;
+                    return Reading::Blocked;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.remove(key);
+                    return Reading::Gone;
+                }
             }
         }
     }
@@ -443,6 +454,16 @@ impl Connections {
         self.remove(key);
     }
 
+    fn close_oldest_unbound(&mut self) {
+        while let Some((key, serial)) = self.arrivals.pop_front() {
+            if is_unbound(&self.connections, key, serial) {
+                self.dropped += 1;
+                self.remove(key);
+                return;
+            }
+        }
+    }
+
     /// Closes connections that are silent for too long. To be called about once a second.
     pub(super) fn close_silent(&mut self, now: Instant) {
         let silent = |connection: &Connection| {
@@ -462,6 +483,9 @@ impl Connections {
         for key in keys {
             self.remove(key);
         }
+        let connections = &self.connections;
+        self.arrivals
+            .retain(|(key, serial)| is_unbound(connections, *key, *serial));
     }
 
     fn remove(&mut self, key: usize) -> Option<Connection> {
@@ -480,6 +504,12 @@ impl Connections {
     }
 }
 
+fn is_unbound(connections: &Slab<Connection>, key: usize, serial: u64) -> bool {
+    connections
+        .get(key)
+        .is_some_and(|connection| connection.serial == serial && connection.peer.is_none())
+}
+
 /// The first frame of `bytes`, if it is all there.
 fn first_frame(bytes: &[u8]) -> Option<&[u8]> {
     let (header, rest) = bytes.split_first_chunk::<{ tcp_framing::HEADER_LEN }>()?;
@@ -489,4 +519,98 @@ fn first_frame(bytes: &[u8]) -> Option<&[u8]> {
 /// Whether the first frame is there, or is none that will ever be.
 fn head_is_complete(bytes: &[u8]) -> bool {
     first_frame(bytes).is_some() || bytes.len() >= tcp_framing::HEADER_LEN + MAX_FRAME
+}
+
+#[cfg(test)]
+mod tests {
+    use mio::Poll;
+
+    use super::*;
+    use crate::socket::listen_tcp;
+
+    fn closed(stream: &mut TcpStream) -> bool {
+        stream.set_nonblocking(true).unwrap();
+        match stream.read(&mut [0; 10]) {
+            Ok(len) => len == 0,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    #[test]
+    fn too_many_strangers_push_out_the_oldest_of_them() {
+        let poll = Poll::new().unwrap();
+        let listener = listen_tcp("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut connections =
+            Connections::new(poll.registry().try_clone().unwrap(), vec![listener], 10);
+        let now = Instant::now();
+        let mut clients = Vec::new();
+        for index in 0..MAX_UNBOUND + 2 {
+            clients.push(TcpStream::connect(address).unwrap());
+            assert!(!connections.accept(0, now, |_| true));
+            if index == 0 {
+                // The first shows what it is, and stays.
+                let key = connections.readable[0];
+                assert!(connections.bind(key, 77).is_empty());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let closed: Vec<bool> = clients.iter_mut().map(closed).collect();
+        assert_eq!(closed, [false, true, false, false, false, false]);
+        assert_eq!(
+            (connections.len(), connections.unbound),
+            (MAX_UNBOUND + 1, MAX_UNBOUND)
+        );
+        connections.close_silent(now + UNBOUND_TIMEOUT + Duration::from_secs(1));
+        assert_eq!(
+            (
+                connections.len(),
+                connections.unbound,
+                connections.arrivals.len()
+            ),
+            (1, 0, 0)
+        );
+        connections.close_silent(now + IDLE_TIMEOUT + Duration::from_secs(1));
+        assert_eq!(connections.len(), 0);
+        assert_eq!(connections.closed.len(), 1, "its transport is to be told");
+    }
+
+    #[test]
+    fn a_window_that_is_full_keeps_frames_until_a_bound_and_then_drops_whole_ones() {
+        let poll = Poll::new().unwrap();
+        let listener = listen_tcp("127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut connections =
+            Connections::new(poll.registry().try_clone().unwrap(), vec![listener], 10);
+        let mut client = TcpStream::connect(address).unwrap();
+        connections.accept(0, Instant::now(), |_| true);
+        let key = connections.readable[0];
+        connections.bind(key, 0);
+        let mut taken = 0u32;
+        while connections.send(key, &[&taken.to_be_bytes()[..], &[7; 1000]].concat()) {
+            taken += 1;
+            connections.flush();
+        }
+        assert!(connections.connections[key].waiting.len() <= 2 * MAX_WAITING + 2000);
+        // Now the client reads.
+        client.set_nonblocking(true).unwrap();
+        let (mut stream, mut buffer) = (Vec::new(), [0; 65_536]);
+        while stream.len() < taken as usize * 1006 {
+            match client.read(&mut buffer) {
+                Ok(len) => stream.extend_from_slice(&buffer[..len]),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    connections.ready(Token(10 + key), false, true);
+                    connections.flush();
+                }
+            }
+        }
+        for (index, frame) in stream.chunks(1006).enumerate() {
+            assert_eq!(
+                frame[..6],
+                [&1004u16.to_be_bytes()[..], &(index as u32).to_be_bytes()].concat()
+            );
+        }
+        assert!(connections.send(key, &[1; 1000]), "there is room again");
+    }
 }

@@ -471,6 +471,7 @@ impl Shard {
                     remote,
                 },
             );
+            peer.update_path(key, &self.net);
             self.touch(key);
         }
     }

@@ -292,12 +292,12 @@ impl Shard {
     }
 
     fn turn(&mut self, now: Instant) {
+        // Before keys of connections are given anew, here and after reading.
+        self.tell_of_closed_connections(now);
         self.take_messages(now);
         self.take_records(now);
         self.take_datagrams();
         let now = Instant::now();
-        // Before keys of connections are given anew, and after reading.
-        self.tell_of_closed_connections(now);
         self.take_connections(now);
         self.tell_of_closed_connections(now);
         self.fire_timers(now);

@@ -3,6 +3,7 @@
     unsafe_code,
     reason = "the system calls themselves; each block argues its own safety"
 )]
+#![warn(clippy::undocumented_unsafe_blocks)]
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -309,13 +310,13 @@ pub(super) fn list_interfaces() -> io::Result<Vec<RawInterface>> {
         // SAFETY: `ifa_addr` is not null and points to a socket address; every one begins with its family.
         let family = i32::from(unsafe { (*entry.ifa_addr).sa_family });
         let address = match family {
-            // SAFETY: an address of this family is a sockaddr_in. It may be less aligned than Rust wants.
             libc::AF_INET => {
+                // SAFETY: an address of this family is a sockaddr_in. It may be less aligned than Rust wants.
                 let v4 = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in>().read_unaligned() };
                 IpAddr::from(v4.sin_addr.s_addr.to_ne_bytes())
             }
-            // SAFETY: an address of this family is a sockaddr_in6. It may be less aligned than Rust wants.
             libc::AF_INET6 => {
+                // SAFETY: an address of this family is a sockaddr_in6. It may be less aligned than Rust wants.
                 let v6 = unsafe { entry.ifa_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
                 IpAddr::from(v6.sin6_addr.s6_addr)
             }
