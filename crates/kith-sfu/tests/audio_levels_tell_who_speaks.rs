@@ -91,8 +91,9 @@ fn noise_below_the_threshold_is_no_speech() {
 fn forty_per_cent_of_a_window_must_be_speech() {
     for (spoken, active) in [(7, false), (8, true)] {
         let mut speaker = Speaker::new();
+        speaker.speak(127, 1);
         speaker.speak(5, spoken);
-        speaker.speak(127, 21 - spoken);
+        speaker.speak(127, 20 - spoken);
         assert_eq!(
             speaker.levels().first().map(|(_, _, active)| *active),
             active.then_some(true),
@@ -104,8 +105,9 @@ fn forty_per_cent_of_a_window_must_be_speech() {
 #[test]
 fn speech_in_part_of_a_window_counts_as_less_loud() {
     let mut speaker = Speaker::new();
+    speaker.speak(127, 1);
     speaker.speak(0, 10);
-    speaker.speak(127, 11);
+    speaker.speak(127, 10);
     let levels = speaker.levels();
     // Half of the window at full scale.
     assert!(close(levels[0].1, 0.5 * 2.0 / 3.0), "{levels:?}");
@@ -168,4 +170,18 @@ fn levels_are_measured_only_where_wanted() {
     }
     assert_eq!(harness.take_events().len(), 1);
     assert_eq!(audio_section().kind, MediaKind::Audio);
+}
+
+#[test]
+fn a_short_word_after_a_pause_in_dtx_makes_a_speaker() {
+    let mut speaker = Speaker::new();
+    speaker.speak(127, 1);
+    for _ in 0..4 {
+        // DTX: no packets for 380 ms, then a beep of 20 ms.
+        speaker.timestamp = speaker.timestamp.wrapping_add(19 * 960);
+        speaker.harness.advance_ms(380);
+        speaker.speak(10, 1);
+        speaker.speak(127, 1);
+    }
+    assert!(speaker.levels().iter().any(|(_, _, active)| *active));
 }

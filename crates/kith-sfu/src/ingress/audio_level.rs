@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::spec::AudioLevelConfig;
 
-/// A packet stands for the time until the next one, but speech for no longer than the longest Opus packet (RFC 7587
-/// section 4.2), and silence for no longer than the interval of packets in DTX.
-const MAX_SPEECH: Duration = Duration::from_millis(120);
-const MAX_SILENCE: Duration = Duration::from_millis(400);
+/// A packet stands for the time since the one before it, as in the Go server: the first packet of a word after a DTX pause counts
+/// for the pause, so that short words make a speaker. No packet counts for more than the interval of packets in DTX.
+const MAX_PACKET: Duration = Duration::from_millis(400);
 
 /// After so many windows without a packet the level is 0.
 const STALE_WINDOWS: u32 = 2;
@@ -23,8 +22,8 @@ pub(super) struct Loudness {
 /// Measures in windows of media time.
 #[derive(Debug)]
 pub(super) struct AudioLevelMeter {
-    /// Timestamp and level of the packet before.
-    last: Option<(u32, u8)>,
+    /// Timestamp of the packet before.
+    last: Option<u32>,
     last_packet: Instant,
     observed: Duration,
     active: Duration,
@@ -62,19 +61,17 @@ impl AudioLevelMeter {
         clock_rate: u32,
     ) -> bool {
         self.last_packet = now;
-        let Some((last_timestamp, last_level)) = self.last.replace((timestamp, level)) else {
+        let Some(last_timestamp) = self.last.replace(timestamp) else {
             return false;
         };
         let ticks = timestamp.wrapping_sub(last_timestamp);
         let duration =
-            Duration::from_micros(u64::from(ticks) * 1_000_000 / u64::from(clock_rate.max(1)));
-        if last_level <= config.active_level {
-            let duration = duration.min(MAX_SPEECH);
-            self.observed += duration;
+            Duration::from_micros(u64::from(ticks) * 1_000_000 / u64::from(clock_rate.max(1)))
+                .min(MAX_PACKET);
+        self.observed += duration;
+        if level <= config.active_level {
             self.active += duration;
-            self.loudest = self.loudest.min(last_level);
-        } else {
-            self.observed += duration.min(MAX_SILENCE);
+            self.loudest = self.loudest.min(level);
         }
         if self.observed < config.update_interval {
             return false;
