@@ -11,6 +11,6 @@ pub mod http;
 pub mod join;
 mod negotiation;
 pub mod room;
-mod session;
 pub mod server;
+mod session;
 pub mod signal;
