@@ -225,6 +225,8 @@ impl Client {
         .marker(packet.marker)
         .nackable(true);
         stream.write_rtp(write);
+        // What is written leaves at the next timeout, stream by stream in the order of a hash table. Asking for it now keeps the order.
+        self.handle_timeout(now);
     }
 
     /// Takes a datagram.
