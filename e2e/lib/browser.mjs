@@ -50,15 +50,20 @@ export async function startBrowser() {
 
   return {
     context,
-    /// A new participant that has joined the room.
-    async join(version, url, jwt, options = {}) {
+    /// A page that has not joined yet.
+    async open(version) {
       const page = await context.newPage();
       const console_ = [];
       page.on('console', (message) => console_.push(message.text()));
       page.on('pageerror', (error) => console_.push(`pageerror ${error}`));
       await page.goto(`${origin}/${version}`);
-      await page.evaluate(([u, t, o]) => window.k.join(u, t, o), [url, jwt, options]);
       return participant(page, console_);
+    },
+    /// A new participant that has joined the room.
+    async join(version, url, jwt, options = {}) {
+      const joined = await this.open(version);
+      await joined.call('join', url, jwt, options);
+      return joined;
     },
     async stop() {
       await context.close();

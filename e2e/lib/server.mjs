@@ -10,7 +10,7 @@ export const API_KEY = 'devkey';
 export const API_SECRET = 'secret';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const binary = process.env.KITH_BIN ?? join(root, 'target', 'release', 'kith');
+export const binary = process.env.KITH_BIN ?? join(root, 'target', 'release', 'kith');
 
 export async function startServer({ port = 17880, udpPort = port + 2, tcpPort = port + 1, extraConfig = '' } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'kith-e2e-'));
@@ -43,6 +43,7 @@ export async function startServer({ port = 17880, udpPort = port + 2, tcpPort = 
     log,
     pid: child.pid,
     alive: () => exited === null,
+    exited: () => exited,
     async stop() {
       if (exited) throw new Error(`kith died during the test: ${JSON.stringify(exited)}; see ${log}`);
       child.kill('SIGTERM');

@@ -27,6 +27,25 @@ window.k = {
     await room.connect(url, token, { autoSubscribe });
     seen.connectMs = performance.now() - started;
   },
+  /// Joins and tells how many ms pass from the start of the join to the first received packet of a published camera.
+  async joinUntilFirstPacket(url, token) {
+    const room = new LK.Room({ adaptiveStream: false, dynacast: true });
+    room_.current = room;
+    let track = null;
+    room.on('trackSubscribed', (subscribed) => {
+      if (subscribed.kind === 'video') track = subscribed;
+    });
+    const started = performance.now();
+    const connecting = room.connect(url, token);
+    for (;;) {
+      await new Promise((done) => setTimeout(done, 0));
+      if (track && ((await inbound(track))?.packetsReceived ?? 0) > 0) break;
+      if (performance.now() - started > 5000) throw new Error('no packet within five seconds');
+    }
+    const took = performance.now() - started;
+    await connecting;
+    return took;
+  },
   seen: () => seen,
   participants: () => [...room_.current.remoteParticipants.keys()],
   sids: () => ({ room: room_.current.localParticipant.sid }),
