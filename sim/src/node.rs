@@ -51,6 +51,8 @@ pub struct Work {
     pub rtcp_bytes_out: u64,
     /// Times that a transport's timer fired.
     pub wakeups: u64,
+    /// Encodings that the receive side looked at because of timers: all of the transport's, each time.
+    pub looks: u64,
     /// Times that a transport was polled.
     pub polls: u64,
 }
@@ -327,6 +329,7 @@ impl Node {
                 peer.transport.handle_timeout(now);
             }
             if peer.receiver.poll_timeout().is_some_and(|at| at <= now) {
+                self.work.looks += peer.receiver.stats().count() as u64;
                 peer.receiver.handle_timeout(now);
             }
             if peer.next_tick.is_some_and(|at| at <= now) {
