@@ -71,6 +71,7 @@ fn measure(name: &str, codec: Codec, len: usize, subscribers: usize) {
     let start = Instant::now();
     let mut buf = [0u8; 2048];
     let mut source = [0u8; 2048];
+    let mut decided = Vec::with_capacity(8);
     let mut push = Duration::ZERO;
     let mut forward = Duration::ZERO;
     let mut written = 0u64;
@@ -90,7 +91,9 @@ fn measure(name: &str, codec: Codec, len: usize, subscribers: usize) {
         let packet = hub.push(&received).unwrap();
         let between = Instant::now();
         for track in &mut tracks {
-            for outgoing in &track.forward(&hub, packet, between) {
+            decided.clear();
+            track.forward_each(&hub, packet, between, |outgoing| decided.push(outgoing));
+            for outgoing in &decided {
                 let stamp = SendStamp {
                     transport_sequence: Some(n as u16),
                     abs_send_time: n as u32,

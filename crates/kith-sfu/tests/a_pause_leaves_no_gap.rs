@@ -74,6 +74,26 @@ fn video_waits_for_a_key_frame_and_asks_for_it() {
 }
 
 #[test]
+fn padding_announces_a_stream_that_has_nothing_to_send() {
+    let mut harness = Harness::vp8(1);
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let padding = harness.track.pad(&harness.hub, harness.now).unwrap();
+        all.push(harness.write(&padding));
+    }
+    assert!(all.iter().all(|packet| packet.is_padding()));
+    let key = Vp8Frame::key(1).packets(70_000, 3000, 2);
+    all.extend(harness.push(&key[0]));
+    assert_eq!(harness.track.pad(&harness.hub, harness.now), None);
+    all.extend(harness.push(&key[1]));
+    let padding = harness.track.pad(&harness.hub, harness.now).unwrap();
+    all.push(harness.write(&padding));
+    all.extend(harness.push_all(&Vp8Frame::new(2).packets(70_002, 6000, 1)));
+    assert_eq!(all.len(), 7);
+    assert_seamless(&all);
+}
+
+#[test]
 fn a_limit_below_what_is_asked_counts_and_goes_away() {
     let mut harness = Harness::vp8(1);
     harness.track.set_limit(Some(LayerTarget {

@@ -2,8 +2,8 @@
 
 use kith_rtp::av1::Av1Descriptor;
 use kith_rtp::dependency_descriptor::{
-    DecodeTargetIndication, DecodeTargetIndications, DependencyDescriptor, TemplateStructure,
-    set_frame_number,
+    DecodeTargetIndication, DecodeTargetIndications, DependencyDescriptor, MAX_DESCRIPTOR_LEN,
+    TemplateStructure, set_frame_number,
 };
 use kith_rtp::h264::H264Descriptor;
 use kith_rtp::h265::{self, H265Descriptor};
@@ -114,14 +114,12 @@ pub(super) fn read_dependencies(
             ..Dependencies::default()
         });
     };
-    if let Some(attached) = descriptor.structure {
-        // The key frame that brings it may be late, but not older than the one known.
-        let is_news = kept.as_ref().is_none_or(|it| packet.seq > it.attached_at);
-        if let Some(templates) = attached.read().ok().filter(|_| is_news) {
-            keep_structure(kept, templates, packet.seq);
-        }
-    }
-    let structure = kept.as_deref_mut();
+    let is_of_kept = match descriptor.structure.map(|attached| attached.read()) {
+        None => true,
+        Some(Ok(templates)) => keep_structure(kept, templates, packet.seq),
+        Some(Err(_)) => false,
+    };
+    let structure = kept.as_deref_mut().filter(|_| is_of_kept);
     let mut dependencies = Dependencies {
         frame_number,
         structure: structure.as_ref().map_or(0, |it| it.version),
@@ -162,52 +160,75 @@ pub(super) fn read_dependencies(
     Some(dependencies)
 }
 
-/// The same structure comes with every key frame; a new version is only what differs.
-fn keep_structure(kept: &mut Option<Box<Structure>>, templates: TemplateStructure, seq: u64) {
-    match kept {
-        Some(kept) if kept.templates == templates => kept.attached_at = seq,
-        _ => {
-            let version = kept.as_ref().map_or(0, |it| it.version).wrapping_add(1);
-            *kept = Some(Box::new(Structure {
-                version: version.max(1),
-                templates,
-                attached_at: seq,
-                active: u32::MAX,
-                active_at: 0,
-            }));
+/// Takes the structure that packet `seq` attaches, and says whether it is the one that is kept now. The same one comes
+/// with every key frame; a new version is only what differs. One that comes late is not older than the one it replaces.
+fn keep_structure(
+    kept: &mut Option<Box<Structure>>,
+    templates: TemplateStructure,
+    seq: u64,
+) -> bool {
+    let mut version = 0;
+    if let Some(kept) = kept {
+        if kept.templates == templates {
+            kept.attached_at = kept.attached_at.max(seq);
+            return true;
         }
+        if seq <= kept.attached_at {
+            return false;
+        }
+        version = kept.version;
     }
+    *kept = Some(Box::new(Structure {
+        version: version.wrapping_add(1).max(1),
+        templates,
+        attached_at: seq,
+        active: u32::MAX,
+        active_at: 0,
+    }));
+    true
 }
 
 /// Copies the dependency descriptor `bytes` of `packet` to the front of `out` with another frame number. With `signal`,
-/// its active decode targets become those up to that target. Returns the length.
+/// its active decode targets become those up to that target; if that is no longer possible, they stay as they are unless
+/// `must_signal`. Returns the length.
 pub(super) fn copy_descriptor(
     bytes: &[u8],
     frame_number: u16,
     signal: Option<u8>,
+    must_signal: bool,
     layer: &Layer,
     packet: &StoredPacket,
     out: &mut [u8],
 ) -> Option<usize> {
-    let len = match signal {
-        Some(target) => {
-            let dependencies = layer.dependencies(packet)?;
-            let structure = layer.structure().filter(|it| dependencies.is_of(it))?;
-            let selected = structure.targets_up_to(structure.target_layer(target.into()));
-            let active = selected & dependencies.active;
-            let known = Some(structure.templates());
-            DependencyDescriptor::parse(bytes, known)
-                .ok()?
-                .write_with_active_decode_targets(Some(active), out)
-                .ok()?
-        }
-        None => {
+    let signalled = signal.map(|target| copy_with_target(bytes, target, layer, packet, out));
+    let len = match signalled {
+        Some(Some(len)) => len,
+        Some(None) if must_signal => return None,
+        _ => {
             out.get_mut(..bytes.len())?.copy_from_slice(bytes);
             bytes.len()
         }
     };
     set_frame_number(out, frame_number);
     Some(len)
+}
+
+fn copy_with_target(
+    bytes: &[u8],
+    target: u8,
+    layer: &Layer,
+    packet: &StoredPacket,
+    out: &mut [u8],
+) -> Option<usize> {
+    let dependencies = layer.dependencies(packet)?;
+    let structure = layer.structure().filter(|it| dependencies.is_of(it))?;
+    let selected = structure.targets_up_to(structure.target_layer(target.into()));
+    let active = selected & dependencies.active;
+    DependencyDescriptor::parse(bytes, Some(structure.templates()))
+        .ok()?
+        .write_with_active_decode_targets(Some(active), out)
+        .ok()
+        .filter(|len| *len <= MAX_DESCRIPTOR_LEN)
 }
 
 /// Reads the payload of `packet`, whose codec is set. `at_frame_border`: the packet before it is known and belongs to

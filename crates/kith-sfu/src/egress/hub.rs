@@ -19,6 +19,11 @@ pub(super) const MAX_LAYERS: usize = 4;
 const STOPPED_PICTURES: u8 = 15;
 const STOPPED_US: u64 = 600_000;
 
+/// Sequence numbers that no stream reaches, and steps that 16 bits cannot show: both would spoil the history for what
+/// comes after.
+const MAX_SEQUENCE: u64 = 1 << 62;
+const MAX_STEP: u64 = 1 << 16;
+
 /// Names a packet in a hub's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketRef {
@@ -157,14 +162,17 @@ impl TrackHub {
             Some(epoch) if (received.epoch.wrapping_sub(epoch) as i32) < 0 => return None,
             _ => layer.restart(received.epoch),
         }
-        if received.seq == 0 {
-            return None;
-        }
         let rtp = RtpPacket::parse(received.packet).ok()?;
         let payload = rtp.payload();
         let newest = layer.history.newest();
         let is_newest = received.seq > newest;
         let first = newest == 0;
+        let is_plausible = received.seq != 0
+            && received.seq < MAX_SEQUENCE
+            && (first || received.seq.saturating_sub(newest) < MAX_STEP);
+        if !is_plausible {
+            return None;
+        }
         let mut packet = StoredPacket {
             seq: received.seq,
             arrival: now,
@@ -263,8 +271,18 @@ impl TrackHub {
         } else if live != 0 {
             live.trailing_zeros() as u8
         } else {
-            max
+            max.min(self.top_layer())
         }
+    }
+
+    /// The highest layer there may be.
+    fn top_layer(&self) -> u8 {
+        let layers = if self.is_simulcast() {
+            self.layers.len()
+        } else {
+            MAX_LAYERS
+        };
+        (layers as u8).saturating_sub(1)
     }
 
     /// How many encodings there are.

@@ -48,12 +48,6 @@ impl Outgoings {
         self.len == 0
     }
 
-    /// Whether no more fit.
-    #[inline]
-    pub(super) fn is_full(&self) -> bool {
-        usize::from(self.len) == MAX_OUTGOING
-    }
-
     /// Adds a decision; there is room for it.
     #[inline]
     pub(super) fn push(&mut self, outgoing: Outgoing) {
@@ -71,6 +65,29 @@ impl<'a> IntoIterator for &'a Outgoings {
     #[inline]
     fn into_iter(self) -> Self::IntoIter {
         self.as_slice().iter()
+    }
+}
+
+/// Where decisions go. Handing them on one by one spares a copy that would have to wait for what was just written.
+pub(super) struct Sink<F> {
+    push: F,
+    count: u8,
+}
+
+impl<F: FnMut(Outgoing)> Sink<F> {
+    pub(super) fn new(push: F) -> Self {
+        Sink { push, count: 0 }
+    }
+
+    /// Whether [`MAX_OUTGOING`] were taken.
+    pub(super) fn is_full(&self) -> bool {
+        usize::from(self.count) >= MAX_OUTGOING
+    }
+
+    #[inline]
+    pub(super) fn push(&mut self, outgoing: Outgoing) {
+        self.count += 1;
+        (self.push)(outgoing);
     }
 }
 

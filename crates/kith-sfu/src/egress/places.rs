@@ -138,6 +138,15 @@ impl Places {
         self.open.id_shift
     }
 
+    /// Takes the next place for a packet that has no source.
+    pub(super) fn insert(&mut self) -> u64 {
+        let out = self.next_out();
+        self.close(self.highest + 1);
+        self.open.start = self.highest + 1;
+        self.open.shift = self.open.shift.wrapping_sub(1);
+        out
+    }
+
     /// The place of a late packet: number `seq` of a stream to whose segments `belongs` says yes. `None`: it was left
     /// out, or its place is gone.
     pub(super) fn find(&self, seq: u64, belongs: impl Fn(u8) -> bool) -> Option<Place> {
@@ -227,6 +236,19 @@ mod tests {
         assert_eq!(places.find(89_999, |s| s == 1), None);
         places.forget_segment(0);
         assert_eq!(places.find(70_001, |s| s == 0), None);
+    }
+
+    #[test]
+    fn a_packet_of_our_own_moves_those_after_it() {
+        let mut places = Places::new(500);
+        assert_eq!(places.insert(), 500);
+        places.begin(70_000, 0, 0);
+        assert_eq!(places.take(70_000).out, 501);
+        assert_eq!(places.take(70_002).out, 503);
+        assert_eq!(places.insert(), 504);
+        assert_eq!(places.insert(), 505);
+        assert_eq!(places.take(70_003).out, 506);
+        assert_eq!(places.find(70_001, ANY).unwrap().out, 502);
     }
 
     #[test]

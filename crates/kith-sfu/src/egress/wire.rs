@@ -81,7 +81,8 @@ impl Wire {
     pub(super) fn new(spec: &DownTrackSpec) -> Self {
         let mut payload_types = [NONE; Codec::ALL.len()];
         let mut rtx_payload_types = [NONE; Codec::ALL.len()];
-        for entry in &spec.codecs {
+        // Of two payload types of a codec the first is preferred.
+        for entry in spec.codecs.iter().rev() {
             let at = entry.codec as usize;
             if let Some(slot) = payload_types.get_mut(at) {
                 *slot = entry.payload_type.0 & 0x7F;
@@ -154,6 +155,16 @@ impl Wire {
     #[inline]
     pub(super) fn unwraps(&self, codec: Codec) -> bool {
         codec == Codec::Red && !self.accepts(Codec::Red) && self.accepts(Codec::Opus)
+    }
+
+    /// The codec as which packets of `codec` are sent.
+    #[inline]
+    pub(super) fn sent_as(&self, codec: Codec) -> Codec {
+        if self.unwraps(codec) {
+            Codec::Opus
+        } else {
+            codec
+        }
     }
 
     /// Whether retransmissions of `codec` go on a stream of their own.
@@ -330,8 +341,9 @@ impl Wire {
         }
         if !rest.is_empty() && self.has_dependencies() {
             let signal = sent.form.signals_target().then_some(sent.target());
+            let exact = self.repeats(packet.codec);
             extension.put_with(self.ids.dependencies, |room| {
-                descriptor::copy_descriptor(rest, sent.id, signal, layer, packet, room)
+                descriptor::copy_descriptor(rest, sent.id, signal, exact, layer, packet, room)
             })?;
         }
         Some(())

@@ -3,12 +3,13 @@
 use kith_rtp::{Codec, LayerId, MediaKind};
 
 use super::super::hub::{Layer, TrackHub};
+use super::super::outgoing::Sink;
 use super::super::places::{MAX_GAP, Place};
 use super::super::select::{Choice, Selector};
 use super::super::sequencer::{Form, Sent, Source};
 use super::super::stored::{Flags, StoredPacket};
 use super::super::timeline::Segment;
-use super::super::{Outgoing, Outgoings, red};
+use super::super::{Outgoing, red};
 use super::{CatchUp, DownTrack, Numbers, Stream};
 
 /// Most lost packets that are recovered from one packet's redundancy.
@@ -23,7 +24,7 @@ impl DownTrack {
         layer: &Layer,
         stream: Stream,
         packet: &StoredPacket,
-        outgoings: &mut Outgoings,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
     ) {
         if let Some(current) = self.stream
             && current.layer == stream.layer
@@ -31,9 +32,9 @@ impl DownTrack {
             && current.goes_on_with(stream.codec)
         {
             if packet.seq > self.places.highest() {
-                self.take_in_order(layer, stream, packet, outgoings);
+                self.take_in_order(layer, stream, packet, sink);
             } else {
-                self.take_late(layer, stream, packet, true, outgoings);
+                self.take_late(layer, stream, packet, true, sink);
             }
             return;
         }
@@ -42,9 +43,9 @@ impl DownTrack {
             MediaKind::Video => packet.flags.has(Flags::KEYFRAME_START),
         };
         if self.timeline.was_passed(stream.layer, packet.seq) {
-            self.take_late(layer, stream, packet, false, outgoings);
+            self.take_late(layer, stream, packet, false, sink);
         } else if can_begin && self.wants(hub, stream) {
-            self.begin(hub, layer, stream, packet, outgoings);
+            self.begin(hub, layer, stream, packet, sink);
         }
     }
 
@@ -78,7 +79,7 @@ impl DownTrack {
         layer: &Layer,
         stream: Stream,
         packet: &StoredPacket,
-        outgoings: &mut Outgoings,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
     ) {
         let mut segment = Segment::of(stream.layer, stream.epoch);
         segment.tl0_shift = self.numbers.tl0.wrapping_add(1).wrapping_sub(packet.tl0);
@@ -110,7 +111,7 @@ impl DownTrack {
         self.selector = Selector::begin(packet, has_descriptor);
         self.began_at = packet.seq;
         self.stream = Some(stream);
-        self.take_in_order(layer, stream, packet, outgoings);
+        self.take_in_order(layer, stream, packet, sink);
 
         let newest = layer.history.newest();
         self.catch_up = (packet.seq < newest).then_some(CatchUp {
@@ -133,7 +134,11 @@ impl DownTrack {
 
     /// Takes packets that wait, as many as there is room for: three come up for one that is added.
     #[cold]
-    pub(super) fn continue_catching_up(&mut self, hub: &TrackHub, outgoings: &mut Outgoings) {
+    pub(super) fn continue_catching_up(
+        &mut self,
+        hub: &TrackHub,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
+    ) {
         let Some(mut catch_up) = self.catch_up.filter(|it| self.stream == Some(it.stream)) else {
             self.catch_up = None;
             return;
@@ -143,9 +148,9 @@ impl DownTrack {
             .layer(stream.layer)
             .filter(|layer| layer.epoch == Some(stream.epoch));
         if let Some(layer) = layer {
-            while !outgoings.is_full() && catch_up.next <= catch_up.end {
+            while !sink.is_full() && catch_up.next <= catch_up.end {
                 if let Some(packet) = layer.history.get(catch_up.next) {
-                    self.take(hub, layer, stream, packet, outgoings);
+                    self.take(hub, layer, stream, packet, sink);
                 }
                 catch_up.next += 1;
             }
@@ -161,7 +166,7 @@ impl DownTrack {
         layer: &Layer,
         stream: Stream,
         packet: &StoredPacket,
-        outgoings: &mut Outgoings,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
     ) {
         let choice = self.selector.choose(
             packet,
@@ -179,6 +184,7 @@ impl DownTrack {
             let id_shift = self.places.leave_out(packet.seq, u16::from(counts_frames));
             // Frames that are missing before it keep their ids and their time.
             self.numbers.id = self.source_id(layer, packet).wrapping_sub(id_shift);
+            self.numbers.tl0 = packet.tl0.wrapping_add(self.timeline.current().tl0_shift);
             self.timeline.advance(packet);
             return;
         }
@@ -186,17 +192,18 @@ impl DownTrack {
             self.keyframes.asked = false;
         }
         if unwraps {
-            self.recover(layer, stream, packet, outgoings);
+            self.recover(layer, stream, packet, sink);
         }
         let place = self.places.take(packet.seq);
         let timestamp = self.timeline.advance(packet);
+        self.between_pictures = choice.last_of_picture || packet.codec.kind() == MediaKind::Audio;
         let sent = self.rewritten(layer, stream, packet, place, timestamp, &choice);
         self.numbers = Numbers {
             id: sent.id,
             tl0: packet.tl0.wrapping_add(self.timeline.current().tl0_shift),
             key_idx: sent.key_idx,
         };
-        self.send(place.out, sent, packet, outgoings);
+        self.send(place.out, sent, packet, sink);
     }
 
     /// Takes a packet that newer ones have overtaken: it goes to the place that was kept for it.
@@ -207,7 +214,7 @@ impl DownTrack {
         stream: Stream,
         packet: &StoredPacket,
         is_current: bool,
-        outgoings: &mut Outgoings,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
     ) {
         let timeline = &self.timeline;
         let belongs = |segment| timeline.belongs(segment, stream.layer, stream.epoch);
@@ -237,13 +244,7 @@ impl DownTrack {
         let timestamp = packet.timestamp.wrapping_add(segment.shift);
         if !wanted || (unwraps && packet.split == packet.payload_len) {
             // Nobody will ever ask for a packet that was left out, except when its place was kept.
-            self.fill(
-                place.out,
-                timestamp,
-                stream.codec,
-                packet.arrival,
-                outgoings,
-            );
+            self.fill(place.out, timestamp, stream.codec, packet.arrival, sink);
             return;
         }
         let choice = Choice {
@@ -252,7 +253,7 @@ impl DownTrack {
             ..Choice::default()
         };
         let sent = self.rewritten(layer, stream, packet, place, timestamp, &choice);
-        self.send(place.out, sent, packet, outgoings);
+        self.send(place.out, sent, packet, sink);
     }
 
     /// Recovers the packets that are missing right before `packet` from its redundancy.
@@ -261,7 +262,7 @@ impl DownTrack {
         layer: &Layer,
         stream: Stream,
         packet: &StoredPacket,
-        outgoings: &mut Outgoings,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
     ) {
         let missing = packet.seq - self.places.highest() - 1;
         if missing == 0 || packet.codec != Codec::Red || missing > MAX_GAP {
@@ -290,7 +291,7 @@ impl DownTrack {
             let place = self.places.take(seq);
             let source = Source::new(stream.layer, stream.epoch, packet.seq);
             let sent = Sent::new(source, timestamp, Form::redundancy(block as u8));
-            self.send(place.out, sent, packet, outgoings);
+            self.send(place.out, sent, packet, sink);
         }
     }
 
@@ -327,11 +328,22 @@ impl DownTrack {
     }
 
     #[inline]
-    fn send(&mut self, out: u64, sent: Sent, packet: &StoredPacket, outgoings: &mut Outgoings) {
+    fn send(
+        &mut self,
+        out: u64,
+        sent: Sent,
+        packet: &StoredPacket,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
+    ) {
         self.sequencer.insert(out, sent, packet.arrival / 1000);
         self.counters.packets += 1;
-        self.counters.bytes += u64::from(packet.payload_len);
-        outgoings.push(Outgoing {
+        let wrapping = if self.wire.unwraps(packet.codec) {
+            packet.split
+        } else {
+            0
+        };
+        self.counters.bytes += u64::from(packet.payload_len - wrapping);
+        sink.push(Outgoing {
             sequence: out,
             rtx: 0,
             sent,
@@ -345,11 +357,11 @@ impl DownTrack {
         timestamp: u32,
         codec: Codec,
         arrival: u64,
-        outgoings: &mut Outgoings,
+        sink: &mut Sink<impl FnMut(Outgoing)>,
     ) {
-        let sent = Sent::filler(timestamp, codec);
+        let sent = Sent::filler(timestamp, self.wire.sent_as(codec));
         self.sequencer.insert(out, sent, arrival / 1000);
-        outgoings.push(Outgoing {
+        sink.push(Outgoing {
             sequence: out,
             rtx: 0,
             sent,

@@ -11,9 +11,10 @@ use kith_rtp::{Codec, LayerId, MediaKind, SeqNo, Ssrc};
 use super::feedback::{Feedback, next_random};
 use super::hub::TrackHub;
 use super::keyframes::KeyframeRequests;
+use super::outgoing::Sink;
 use super::places::Places;
 use super::select::Selector;
-use super::sequencer::Sequencer;
+use super::sequencer::{Sent, Sequencer};
 use super::timeline::Timeline;
 use super::wire::Wire;
 use super::{
@@ -63,6 +64,9 @@ pub struct DownTrack {
     limit: Option<LayerTarget>,
     /// The playout delay is asked for until the subscriber received this number.
     delay_until: u64,
+    /// The last packet in order that was sent ended its picture.
+    between_pictures: bool,
+    first_codec: Option<Codec>,
     nack: bool,
     cname: Box<str>,
 }
@@ -157,6 +161,8 @@ impl DownTrack {
             asked: LayerTarget::ALL,
             limit: None,
             delay_until: u64::MAX,
+            between_pictures: true,
+            first_codec: spec.codecs.first().map(|it| it.codec),
             nack: spec.nack,
             cname: cname.into_boxed_str(),
         }
@@ -200,30 +206,46 @@ impl DownTrack {
         self.delay_until = self.places.next_out();
     }
 
-    /// Decides what the subscriber gets of a packet that was pushed to `hub`. Call it once for every pushed packet, in
-    /// the order in which they were pushed, from the first one that the subscriber may get, and write what it returns
-    /// within a few milliseconds: the hub keeps the bytes for about a second.
+    /// Decides what the subscriber gets of a packet that was pushed to `hub`: at most [`super::MAX_OUTGOING`] packets,
+    /// oldest first. Call it once for every pushed packet, in the order in which they were pushed, from the first one
+    /// that the subscriber may get, and write what comes out of it within a few milliseconds: the hub keeps the bytes
+    /// for about a second.
     #[inline]
-    pub fn forward(&mut self, hub: &TrackHub, packet: PacketRef, _now: Instant) -> Outgoings {
-        let mut outgoings = Outgoings::default();
+    pub fn forward_each(
+        &mut self,
+        hub: &TrackHub,
+        packet: PacketRef,
+        _now: Instant,
+        push: impl FnMut(Outgoing),
+    ) {
         if self.target.paused {
-            return outgoings;
+            return;
         }
-        let layer = hub.layer(packet.layer);
-        if let Some((layer, stored)) = layer.and_then(|it| Some((it, it.history.get(packet.seq)?)))
-        {
-            let stream = Stream {
-                layer: packet.layer,
-                epoch: layer.epoch.unwrap_or(0),
-                codec: stored.codec,
-            };
-            if self.catch_up.is_none() || !self.waits(stream, packet.seq) {
-                self.take(hub, layer, stream, stored, &mut outgoings);
-            }
-            if self.catch_up.is_some() {
-                self.continue_catching_up(hub, &mut outgoings);
-            }
+        let Some(layer) = hub.layer(packet.layer) else {
+            return;
+        };
+        let Some(stored) = layer.history.get(packet.seq) else {
+            return;
+        };
+        let stream = Stream {
+            layer: packet.layer,
+            epoch: layer.epoch.unwrap_or(0),
+            codec: stored.codec,
+        };
+        let mut sink = Sink::new(push);
+        if self.catch_up.is_none() || !self.waits(stream, packet.seq) {
+            self.take(hub, layer, stream, stored, &mut sink);
         }
+        if self.catch_up.is_some() {
+            self.continue_catching_up(hub, &mut sink);
+        }
+    }
+
+    /// The same with the decisions collected, which costs some 15 ns more.
+    #[inline]
+    pub fn forward(&mut self, hub: &TrackHub, packet: PacketRef, now: Instant) -> Outgoings {
+        let mut outgoings = Outgoings::default();
+        self.forward_each(hub, packet, now, |outgoing| outgoings.push(outgoing));
         outgoings
     }
 
@@ -238,6 +260,23 @@ impl DownTrack {
         buf: &mut [u8],
     ) -> Option<Written> {
         self.wire.write(hub, out, stamp, buf)
+    }
+
+    /// Decides to send a packet of padding between two pictures: what tells a receiver that a stream is there before
+    /// anything is published on it. `None` in the middle of a picture, as it would be torn.
+    pub fn pad(&mut self, hub: &TrackHub, now: Instant) -> Option<Outgoing> {
+        if !self.between_pictures {
+            return None;
+        }
+        let codec = self.stream.map_or(self.first_codec?, |stream| stream.codec);
+        let sent = Sent::filler(self.timeline.newest(), self.wire.sent_as(codec));
+        let out = self.places.insert();
+        self.sequencer.insert(out, sent, hub.micros(now) / 1000);
+        Some(Outgoing {
+            sequence: out,
+            rtx: 0,
+            sent,
+        })
     }
 
     /// Answers the subscriber's request for packets: on the RTX stream, or without one by repeating them.
@@ -397,11 +436,7 @@ impl DownTrack {
             }
         };
         let is_filler = sent.form.is_filler();
-        let codec = if self.wire.unwraps(codec) {
-            Codec::Opus
-        } else {
-            codec
-        };
+        let codec = self.wire.sent_as(codec);
         let has_rtx = self.wire.has_rtx(codec);
         if is_filler && has_rtx {
             // Padding has no retransmission format.

@@ -89,9 +89,9 @@ impl TargetSelector {
             };
         };
         let new_frame = self.frame.map(|(number, _)| number) != Some(dependencies.frame_number);
+        let structure = structure.filter(|it| dependencies.is_of(it));
         let mut switched = false;
         if new_frame {
-            let structure = structure.filter(|it| dependencies.is_of(it));
             let forward = match structure {
                 Some(structure) => {
                     self.follow_chains(dependencies);
