@@ -6,6 +6,7 @@
 
 mod body;
 mod cors;
+mod linger;
 mod metrics;
 mod page;
 mod rtc;

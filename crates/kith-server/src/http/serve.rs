@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Front, metrics};
+use super::{Front, linger::Lingering, metrics};
 
 /// How long a client may take to send a request's header, also on a connection that is kept open for the next request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,8 +36,9 @@ const BACKLOG: i32 = 1024;
 /// Pause after a failed accept, which mostly means that there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections and sockets may take to say goodbye when the server stops.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long connections and sockets may take to say goodbye when the server stops. What was written by then is delivered by
+/// the system; only those that do not answer need longer, and nobody waits for them.
+const FAREWELL: Duration = Duration::from_millis(1500);
 
 /// A port could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -180,7 +181,7 @@ async fn serve_connection(
         async move { Ok::<_, Infallible>(front.handle(request.map(Body::new), peer).await) }
     });
     let connection = builder()
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Lingering::new(stream)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     finish(connection.as_mut(), stopped, |connection| {

@@ -7,6 +7,7 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -15,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::SinkExt as _;
+use futures_util::{FutureExt as _, SinkExt as _};
 use kith_proto::{
     Message as _, json,
     livekit::{Pong, SignalRequest, SignalResponse, signal_request, signal_response},
@@ -138,13 +139,22 @@ pub(super) async fn run(websocket: WebSocket<HttpStream>, channel: SocketChannel
     // The room learns at once that the client is gone: its sender finds the queue closed.
     drop(responses);
     let code = match &end {
-        End::Client | End::Stuck => return end,
+        End::Stuck => return end,
+        // If it said so, it waits for the answer.
+        End::Client => {
+            let _ = timeout(CLOSE_TIMEOUT, socket.write_queued()).await;
+            return end;
+        }
         End::Room => CloseCode::Normal,
         End::Silent => CloseCode::Away,
         End::BadRequest(_) => CloseCode::Invalid,
-        // The close frame is queued already; it only needs to be written.
-        End::Protocol(_) => {
-            let _ = timeout(CLOSE_TIMEOUT, socket.websocket.flush()).await;
+        End::Protocol(error) => {
+            let code = match error {
+                WebSocketError::FrameTooLarge => CloseCode::Size,
+                WebSocketError::InvalidUTF8 => CloseCode::Invalid,
+                _ => CloseCode::Protocol,
+            };
+            let _ = timeout(CLOSE_TIMEOUT, socket.refuse(code)).await;
             return end;
         }
     };
@@ -234,7 +244,7 @@ impl Socket {
             OpCode::Close => return Err(End::Client),
             OpCode::Ping => {
                 // The pong is queued by the library; written at once, a flood of pings cannot pile up pongs.
-                return match timeout(WRITE_TIMEOUT, self.websocket.flush()).await {
+                return match timeout(WRITE_TIMEOUT, self.write_queued()).await {
                     Ok(Ok(())) => Ok(None),
                     Ok(Err(_)) => Err(End::Client),
                     Err(_) => Err(End::Stuck),
@@ -328,6 +338,21 @@ impl Socket {
             Some(shared) => shared.binary(),
             None => response.encode_to_vec().into(),
         }))
+    }
+
+    /// Writes the pongs and close frames that the library has queued. Flushing alone does not touch them.
+    async fn write_queued(&mut self) -> Result<(), WebSocketError> {
+        poll_fn(|context| self.websocket.poll_ready_unpin(context)).await
+    }
+
+    /// Ends a connection on which the client broke the protocol.
+    async fn refuse(&mut self, code: CloseCode) -> Result<(), WebSocketError> {
+        // For most violations the library has queued a close frame, and has stopped reading. Not so when a message becomes
+        // too large in pieces.
+        match self.websocket.next_frame().now_or_never() {
+            Some(Err(WebSocketError::ConnectionClosed)) => self.write_queued().await,
+            _ => self.websocket.send(Frame::close(code, "")).await,
+        }
     }
 
     async fn close(&mut self, code: CloseCode) {

@@ -76,7 +76,7 @@ impl Room {
         let parsed = match kith_sdp::SessionDescription::parse(&offer.sdp) {
             Ok(parsed) => parsed,
             Err(error) => {
-                tracing::warn!(room = %self.name, %error, "offer not understood");
+                tracing::info!(room = %self.name, %error, "offer not understood");
                 self.mismatch(id);
                 return;
             }
@@ -100,7 +100,7 @@ impl Room {
         let answer = match peer.on_offer(&*self.shared.media, &parsed, context) {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::warn!(room = %self.name, %error, "offer cannot be answered");
+                tracing::info!(room = %self.name, %error, "offer cannot be answered");
                 self.mismatch(id);
                 return;
             }
@@ -155,7 +155,7 @@ impl Room {
                 self.negotiate.insert(id);
             }
             Err(error) => {
-                tracing::warn!(room = %self.name, %error, "answer cannot be taken");
+                tracing::info!(room = %self.name, %error, "answer cannot be taken");
                 self.mismatch(id);
             }
         }
