@@ -58,6 +58,8 @@ fn main() {
         Some("m-lines") => m_lines(),
         Some("kernel") => with_kernel(),
         Some("bytes") => memory(),
+        // subscribers, bytes: for a profiler.
+        Some("plane") => plane_row(number(1), number(2)),
         // subscribers, bytes, m-lines, bursts to process: for a profiler.
         Some("--instructions") => {
             let case = Case {
@@ -68,7 +70,7 @@ fn main() {
             measure::instructions(case, number(4).min(MOST_BURSTS), MOST_BURSTS);
         }
         Some(other) => {
-            panic!("{other}: not one of memory, m-lines, kernel, bytes, --instructions")
+            panic!("{other}: not one of memory, m-lines, kernel, plane, bytes, --instructions")
         }
     }
 }
@@ -185,20 +187,24 @@ fn with_kernel() {
     );
     for len in [LARGE, SMALL] {
         for subscribers in [1, 10, 100] {
-            let runs: Vec<_> = (0..3).map(|_| live::forwarding(subscribers, len)).collect();
-            let mut times: Vec<f64> = runs.iter().map(|run| run.ns).collect();
-            let usual = measure::median(&mut times);
-            let best = &runs.iter().min_by(|a, b| a.ns.total_cmp(&b.ns)).unwrap();
-            println!(
-                "{:<36} {:>8.0} {usual:>8.0} {:>14.1} {:>12.5}  {} drops",
-                format!("{len} B, {subscribers} subscribers"),
-                best.ns,
-                best.per_message,
-                best.allocations as f64 / best.packets as f64,
-                best.drops,
-            );
+            plane_row(subscribers, len);
         }
     }
+}
+
+fn plane_row(subscribers: usize, len: usize) {
+    let runs: Vec<_> = (0..3).map(|_| live::forwarding(subscribers, len)).collect();
+    let mut times: Vec<f64> = runs.iter().map(|run| run.ns).collect();
+    let usual = measure::median(&mut times);
+    let best = runs.iter().min_by(|a, b| a.ns.total_cmp(&b.ns)).unwrap();
+    println!(
+        "{:<36} {:>8.0} {usual:>8.0} {:>14.1} {:>12.5}  {} drops",
+        format!("{len} B, {subscribers} subscribers"),
+        best.ns,
+        best.per_message,
+        best.allocations as f64 / best.packets as f64,
+        best.drops,
+    );
 }
 
 fn memory() {

@@ -34,9 +34,9 @@ fn cpu_time() -> Duration {
 }
 
 impl Stopwatch {
-    fn start(packets: usize) -> Self {
+    fn start(long: bool) -> Self {
         Stopwatch {
-            processor: (packets > LONG_STEP).then(cpu_time),
+            processor: long.then(cpu_time),
             real: Instant::now(),
         }
     }
@@ -94,7 +94,7 @@ impl Running {
             next: 0,
         };
         let out: &mut dyn FnMut(&mut Running) = &mut |running| {
-            running.step(out);
+            running.step(out, false);
             after();
         };
         // Long enough for every active track, within reason.
@@ -108,13 +108,14 @@ impl Running {
         running
     }
 
-    /// One step: prepares packets and takes the time of what a shard would do. Returns ns and packets forwarded.
-    fn step(&mut self, out: &mut impl Out) -> (f64, u64, u64) {
+    /// One step: prepares packets and takes the time of what a shard would do, in CPU time if it is `long`. Returns ns, packets
+    /// forwarded and allocations.
+    fn step(&mut self, out: &mut impl Out, long: bool) -> (f64, u64, u64) {
         let count = self.bursts * self.case.burst;
         let datagrams = self.source.make(self.next, self.case.burst, count);
         self.next = (self.next + self.bursts) % self.case.active;
         let (forwarded, allocations) = (self.model.forwarded, counting::allocations());
-        let start = Stopwatch::start(count * self.case.subscribers);
+        let start = Stopwatch::start(long);
         for burst in datagrams.chunks_mut(self.case.burst) {
             self.model.process_burst(burst, out);
         }
@@ -127,14 +128,11 @@ impl Running {
 
     fn round(&mut self, row: &mut Row, out: &mut impl Out, after: impl Fn()) -> f64 {
         let mut steps = Vec::with_capacity(8192);
+        let expected = self.bursts * self.case.burst * self.case.subscribers;
         let until = Instant::now() + ROUND_TIME;
         while steps.len() < 5 || (Instant::now() < until && steps.len() < 8192) {
-            let (ns, packets, allocations) = self.step(out);
-            assert_eq!(
-                packets as usize,
-                self.bursts * self.case.burst * self.case.subscribers,
-                "every packet goes to everybody"
-            );
+            let (ns, packets, allocations) = self.step(out, expected > LONG_STEP);
+            assert_eq!(packets as usize, expected, "every packet goes to everybody");
             row.packets += packets;
             row.allocations += allocations;
             steps.push(ns / packets as f64);
@@ -160,7 +158,7 @@ impl Running {
             fn flush(&mut self) {}
         }
         let mut keep = Keep(Vec::new());
-        self.step(&mut keep);
+        self.step(&mut keep, false);
         keep.0
     }
 }
@@ -209,7 +207,7 @@ fn seal_round(running: &Running, out: &mut SlabOut, sealed: usize) -> f64 {
     let until = Instant::now() + ROUND_TIME / 2;
     while steps.len() < 5 || (Instant::now() < until && steps.len() < 8192) {
         let packets = running.bursts * case.burst * case.subscribers;
-        let start = Stopwatch::start(packets);
+        let start = Stopwatch::start(packets > LONG_STEP);
         for _ in 0..running.bursts {
             for transport in running.model.transports() {
                 for _ in 0..case.burst {
@@ -262,7 +260,7 @@ fn send_round(running: &Running, out: &mut SocketOut, len: usize) -> f64 {
     let until = Instant::now() + ROUND_TIME / 2;
     while steps.len() < 5 || (Instant::now() < until && steps.len() < 8192) {
         let packets = running.bursts * case.burst * case.subscribers;
-        let start = Stopwatch::start(packets);
+        let start = Stopwatch::start(packets > LONG_STEP);
         for _ in 0..running.bursts {
             for to in 0..case.subscribers {
                 for _ in 0..case.burst {
