@@ -70,17 +70,26 @@ export function* requests() {
   yield ['of a newer client', delimited(900, Buffer.from('new'))];
 }
 
-/// A STUN binding request for `username`, with attributes that look right.
-export function bindingRequest(username) {
-  const name = Buffer.from(username);
-  const padded = Buffer.concat([name, Buffer.alloc((4 - (name.length % 4)) % 4)]);
-  const body = Buffer.concat([
-    Buffer.from([0, 6, name.length >> 8, name.length & 0xff]), padded,
-    Buffer.from([0, 0x24, 0, 4, 0x6e, 0, 1, 0xff]),
-    Buffer.from([0, 8, 0, 20]), randomBytes(20),
-    Buffer.from([0x80, 0x28, 0, 4]), randomBytes(4),
-  ]);
-  return Buffer.concat([Buffer.from([0, 1, body.length >> 8, body.length & 0xff, 0x21, 0x12, 0xa4, 0x42]), randomBytes(12), body]);
+const crc32 = (bytes) => {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
+};
+
+/// A STUN binding request for `username`; with the right `password` it is a connectivity check that the server answers.
+export function bindingRequest(username, password = 'wrong') {
+  const attribute = (type, value) => Buffer.concat([Buffer.from([type >> 8, type & 255, value.length >> 8, value.length & 255]), value, Buffer.alloc((4 - (value.length % 4)) % 4)]);
+  let body = Buffer.concat([attribute(6, Buffer.from(username)), attribute(0x24, Buffer.from([0x6e, 0, 1, 0xff])), attribute(0x802a, Buffer.alloc(8, 9)), attribute(0x25, Buffer.alloc(0))]);
+  const id = randomBytes(12);
+  const message = (rest) => Buffer.concat([Buffer.from([0, 1, (body.length + rest) >> 8, (body.length + rest) & 255, 0x21, 0x12, 0xa4, 0x42]), id, body]);
+  body = Buffer.concat([body, attribute(8, createHmac('sha1', password).update(message(24)).digest())]);
+  const fingerprint = Buffer.alloc(4);
+  fingerprint.writeUInt32BE((crc32(message(8)) ^ 0x5354554e) >>> 0);
+  body = Buffer.concat([body, attribute(0x8028, fingerprint)]);
+  return message(0);
 }
 
 /// A bare connection: what came and whether the other side ended it.

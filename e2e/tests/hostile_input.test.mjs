@@ -429,6 +429,55 @@ test('datagrams of strangers are not answered', async () => {
   for (const socket of sockets) socket.close();
 });
 
+/// What is sent once a path is open: records, packets and messages that look right and are not.
+function* garbage() {
+  const record = (type, epoch, length, fill) => Buffer.concat([Buffer.from([type, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 1, length >> 8, length & 255]), Buffer.alloc(180, fill)]);
+  for (let i = 0; i < 3000; i += 1) {
+    yield record(20 + (i % 7), i % 3, i % 2 ? 180 : (i * 31) & 0xffff, i & 255);
+    // ClientHello, its lengths at random.
+    yield Buffer.concat([Buffer.from([22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, i >> 8, i & 255, 0, 100, 1, 0, 0, i & 255, 0, 0, 0, 0, 0, 0, 0, 88, 0xfe, 0xfd]), Buffer.alloc(86, i)]);
+    yield Buffer.concat([Buffer.from([0x80 | (i & 0x3f), i & 255]), Buffer.alloc(i % 200, i)]);
+    yield Buffer.from([0x80, 200 + (i % 8), 0, i & 255, ...Array(i % 60).fill(0xff)]);
+    yield Buffer.concat([Buffer.from([0, 1, i >> 8, i & 255, 0x21, 0x12, 0xa4, 0x42]), Buffer.alloc(i % 300, i)]);
+    yield Buffer.alloc(1 + (i % 1400), i);
+  }
+}
+
+for (const over of ['UDP', 'TCP']) {
+  test(`garbage over an open ${over} path harms nobody`, async () => {
+    const session = await joins('call', `open ${over}`, { v1: true, query: `&join_request=${joinRequest({ publisherOffer: { type: 'offer', sdp: HEAD + section(0) } })}` });
+    const { sdp } = SignalResponse.fromBinary(await session.message(said('answer'), 'an answer')).message.value;
+    const [ufrag, password] = ['ufrag', 'pwd'].map((name) => sdp.match(new RegExp(`a=ice-${name}:(\\S+)`))[1]);
+    let answered = 0;
+    const hear = (bytes) => (answered += bytes.includes(Buffer.from([0x21, 0x12, 0xa4, 0x42])) ? 1 : 0);
+    let send;
+    let end;
+    if (over === 'UDP') {
+      const socket = createSocket('udp4').on('message', hear);
+      send = (bytes) => socket.send(bytes, UDP, '127.0.0.1');
+      end = () => socket.close();
+    } else {
+      const { socket } = dial(TCP);
+      socket.on('data', hear);
+      send = (bytes) => socket.write(Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]));
+      end = () => socket.destroy();
+    }
+    const check = () => send(bindingRequest(`${ufrag}:abcd`, password));
+    check();
+    await waitFor(() => answered > 0, { what: 'an answer to a connectivity check', timeout: 3000 });
+    let n = 0;
+    for (const bytes of garbage()) {
+      send(bytes);
+      if (++n % 100 === 0) await new Promise((done) => setImmediate(done));
+    }
+    // Whether it still listens to this path.
+    const before = answered;
+    check();
+    await waitFor(() => answered > before, { what: 'an answer after the garbage', timeout: 3000 });
+    end();
+  });
+}
+
 test('ICE-TCP connections with garbage are closed without a word', async () => {
   const framed = (bytes, length = bytes.length) => Buffer.concat([Buffer.from([length >> 8, length & 255]), bytes]);
   const strangers = [
