@@ -17,6 +17,7 @@ pub mod media;
 pub mod network;
 pub mod node;
 pub mod random;
+pub mod viewer;
 pub mod world;
 
 pub use world::{World, seeds};

@@ -237,6 +237,13 @@ impl World {
         }
     }
 
+    /// A client asks for a keyframe of a stream that it receives.
+    pub fn request_keyframe(&mut self, client: usize, ssrc: u32) {
+        self.clients[client].request_keyframe(ssrc);
+        self.clients[client].handle_timeout(self.now);
+        self.poll_client(client);
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, time: Duration) {
         self.run_until(self.now + time);
