@@ -75,10 +75,15 @@ impl<'a> HeaderExtension<'a> {
             front[0] = VERSION;
             return Some(FIXED_HEADER_LEN);
         }
-        // Padding of at most three bytes; the packet goes on behind it, so four can be written.
         let words = len.div_ceil(4);
-        if let Some(padding) = rest.get_mut(len..words * 4) {
-            padding.fill(0);
+        // Padding of at most three bytes. Four at once is faster, and what is too much the payload overwrites.
+        let padding = rest.get_mut(len..)?;
+        match padding.first_chunk_mut::<4>() {
+            Some(four) => *four = [0; 4],
+            None => padding.fill(0),
+        }
+        if rest.len() < words * 4 {
+            return None;
         }
         front[0] = VERSION | HAS_EXTENSION;
         let form = if self.two_byte {
