@@ -15,7 +15,9 @@ use sim::World;
 use sim::media::{Mark, OpusSource};
 use sim::node::Work;
 
-const PACKETS: u32 = 30;
+const PACKETS: u32 = 60;
+/// Packets of each track that are not counted: a stream that begins wakes the receive side once, which looks at all tracks then.
+const WARM_UP: u32 = 10;
 const UP: u32 = 10_000;
 const DOWN: u32 = 20_000;
 
@@ -32,12 +34,15 @@ fn exchange(tracks: u32) -> Work {
         let down = DOWN + 2 * track;
         world.subscribe(1, publication, MediaKind::Audio, down, LayerTarget::ALL);
     }
-    let before = world.node.work();
+    let mut before = world.node.work();
     let mut sources: Vec<_> = (0..tracks)
         .map(|track| OpusSource::new(world.now, UP + 2 * track))
         .collect();
     let start = world.now;
     for packet in 0..PACKETS {
+        if packet == WARM_UP {
+            before = world.node.work();
+        }
         for (track, source) in sources.iter_mut().enumerate() {
             let within = Duration::from_millis(20) * track as u32 / tracks;
             world.run_until(start + Duration::from_millis(20) * packet + within);
@@ -79,23 +84,25 @@ fn exchange(tracks: u32) -> Work {
 fn two_hundred_tracks_share_one_connection() {
     let (few, many) = (exchange(25), exchange(200));
     println!("25 tracks: {few:?}\n200 tracks: {many:?}");
-    assert_eq!(many.media_in, u64::from(200 * PACKETS));
+    // Some of the first ones were still on their way when counting began.
+    assert!(many.media_in >= u64::from(200 * (PACKETS - WARM_UP)));
     assert_eq!(many.forwarded, many.media_in);
     assert_eq!(many.repeated, 0, "nothing is lost");
-    // Each track's audio level has a timer of its own, and each timer looks at all tracks: what grows here, from 1 per packet.
-    let looks = many.looks as f64 / many.forwarded as f64;
-    println!("looks per packet: {looks:.1}");
-    assert!(looks < 10.0, "{looks} looks at encodings per packet");
-    let costs: [(&str, Cost); 4] = [
+    let costs: [(&str, Cost); 5] = [
         ("RTCP datagrams", |work| work.rtcp_out),
         ("RTCP bytes", |work| work.rtcp_bytes_out),
         ("timers", |work| work.wakeups),
+        ("looks at encodings", |work| work.looks),
         ("polls", |work| work.polls),
     ];
     for (what, cost) in costs {
         let per_packet = |work: &Work| cost(work) as f64 / work.forwarded as f64;
         let (few, many) = (per_packet(&few), per_packet(&many));
         println!("{what} per packet: {few:.3} with 25 tracks, {many:.3} with 200");
-        assert!(many <= few, "{what} per packet grow: {few} to {many}");
+        // Where in its period a timer is when counting begins and ends is chance.
+        assert!(
+            many <= few * 1.05,
+            "{what} per packet grow: {few} to {many}"
+        );
     }
 }
