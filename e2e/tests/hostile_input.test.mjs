@@ -56,10 +56,11 @@ async function goesOn() {
 function startSlow() {
   const dribbling = Array.from({ length: 50 }, () => dial(PORT, 'GET / HTTP/1.1\r\nHost: x\r\n'));
   const silent = Array.from({ length: 50 }, () => dial(PORT));
+  const bodies = Array.from({ length: 50 }, () => dial(PORT, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n'));
   // The first half say nothing, the others part of a frame.
   const ice = Array.from({ length: 500 }, (_, i) => dial(TCP, i < 250 ? null : Buffer.from([0, 100, 0, 1, 0])));
-  const timer = setInterval(() => dribbling.forEach(({ socket, closed }) => closed || socket.write('X-A: b\r\n')), 1000);
-  return { dribbling, silent, ice, timer, since: Date.now() };
+  const timer = setInterval(() => [...dribbling, ...bodies].forEach(({ socket, closed }) => closed || socket.write('X-A: b\r\n')), 1000);
+  return { dribbling, silent, bodies, ice, timer, since: Date.now() };
 }
 
 const opened = [];
@@ -492,7 +493,7 @@ test('idle connections are closed in time', async () => {
   await waitFor(() => slow.ice.every(({ closed }) => closed), { what: '500 idle ICE-TCP connections to be closed', timeout: 15_000 });
   assert.equal(slow.ice.reduce((sum, { received }) => sum + received, 0), 0);
   const rest = Math.max(0, slow.since + 35_000 - Date.now());
-  await waitFor(() => [...slow.dribbling, ...slow.silent].every(({ closed }) => closed), { what: 'slow HTTP connections to be closed', timeout: rest + 1000 });
+  await waitFor(() => [...slow.dribbling, ...slow.silent, ...slow.bodies].every(({ closed }) => closed), { what: 'slow HTTP connections to be closed', timeout: rest + 1000 });
 });
 
 test('memory and log stayed bounded', () => {
