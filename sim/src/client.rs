@@ -25,7 +25,7 @@ pub const VP8_RTX: u8 = 97;
 
 /// Packets that a client can send again. Histories shorter than a run would hide what a run is to show.
 const RESEND_PACKETS: usize = 1024;
-const RESEND_AGE: Duration = Duration::from_secs(3);
+const RESEND_AGE: Duration = Duration::from_secs(30);
 
 /// The ids of header extensions: str0m's standard map.
 #[must_use]
