@@ -50,15 +50,27 @@ impl Room {
             EventKind::DataDropped { label, messages } => {
                 tracing::warn!(room = %self.name, %label, messages, "a client takes its data too slowly");
             }
+            EventKind::SubscriptionStarted { .. } => self.note_first_packet(id),
             EventKind::Connected { .. }
             | EventKind::PathChanged { .. }
             | EventKind::DataChannelOpen { .. }
             | EventKind::DataChannelClosed { .. }
             | EventKind::LayerStopped { .. }
-            | EventKind::SubscriptionStarted { .. }
             | EventKind::PublicationRemoved { .. }
             | EventKind::ReceiveEstimate { .. } => {}
         }
+    }
+
+    /// Logs how long a participant waited for a track's first packet since it joined; of interest right after a join.
+    fn note_first_packet(&self, id: ParticipantId) {
+        let Some(participant) = self.participants.get(&id) else {
+            return;
+        };
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let since_join = now.saturating_sub(participant.who.joined_at);
+        tracing::debug!(room = %self.name, participant = %participant.who.identity, ms = since_join.as_millis(), "a track's first packet left");
     }
 
     fn on_connected(&mut self, id: ParticipantId, transport: TransportId) {
