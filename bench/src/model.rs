@@ -95,6 +95,8 @@ pub(crate) struct Model {
     dirty: Vec<usize>,
     now: Instant,
     pub(crate) forwarded: u64,
+    /// As `Media::decided`.
+    decided: Vec<Outgoing>,
 }
 
 /// What is measured.
@@ -165,6 +167,7 @@ impl Case {
             dirty: Vec::with_capacity(self.tracks),
             now,
             forwarded: 0,
+            decided: Vec::new(),
         };
         for track in 0..self.tracks {
             let publication = PublicationId(track as u64);
@@ -260,10 +263,15 @@ impl Model {
             let subscription = &mut self.subscriptions[*subscription];
             let peer = &mut self.peers[subscription.peer];
             for packet in &feed.fresh {
-                for outgoing in &subscription.down.forward(&feed.hub, *packet, self.now) {
-                    self.forwarded += 1;
-                    write(peer, subscription, &feed.hub, outgoing, out);
-                }
+                subscription
+                    .down
+                    .forward_each(&feed.hub, *packet, self.now, |outgoing| {
+                        self.decided.push(outgoing);
+                    });
+            }
+            for outgoing in self.decided.drain(..) {
+                self.forwarded += 1;
+                write(peer, subscription, &feed.hub, &outgoing, out);
             }
         }
         feed.fresh.clear();

@@ -168,6 +168,9 @@ pub(super) struct Media {
     /// Feeds with wanted keyframes.
     pub(super) wanting: Vec<usize>,
     pub(super) forwarded: u64,
+    /// What one subscriber gets of a burst, while it is written. Empty otherwise; kept for its memory, which a burst bounds:
+    /// at most [`MAX_FRESH`] packets before a flush is due, each of which gives at most three.
+    pub(super) decided: Vec<Outgoing>,
 }
 
 impl Media {

@@ -55,6 +55,7 @@ impl Shard {
             return;
         };
         let mut fresh = std::mem::take(&mut feed.fresh);
+        let mut decided = std::mem::take(&mut self.media.decided);
         if let Some(hub) = &feed.hub {
             for subscription_key in &feed.subscribers {
                 let Some(subscription) = self.media.subscriptions.get_mut(*subscription_key) else {
@@ -68,19 +69,23 @@ impl Shard {
                     continue;
                 };
                 let started = subscription.started;
+                // All decisions first, then all packets: each of the two loops fits the caches better than one of both.
                 for packet in &fresh {
-                    for outgoing in &subscription.down.forward(hub, *packet, now) {
-                        self.media.forwarded += 1;
-                        write(
-                            &mut self.net,
-                            &way,
-                            peer,
-                            subscription,
-                            hub,
-                            outgoing,
-                            abs_send_time,
-                        );
-                    }
+                    subscription
+                        .down
+                        .forward_each(hub, *packet, now, |outgoing| decided.push(outgoing));
+                }
+                for outgoing in decided.drain(..) {
+                    self.media.forwarded += 1;
+                    write(
+                        &mut self.net,
+                        &way,
+                        peer,
+                        subscription,
+                        hub,
+                        &outgoing,
+                        abs_send_time,
+                    );
                 }
                 // The event may have to wait for its sink.
                 if subscription.started != started && !peer.touched {
@@ -89,6 +94,7 @@ impl Shard {
                 }
             }
         }
+        self.media.decided = decided;
         fresh.clear();
         feed.fresh = fresh;
     }
